@@ -1,0 +1,57 @@
+# Everything runs in .venv; uv, installed there by pip, does the work. Nothing else on the machine changes.
+PYTHON ?= python3
+EXTRAS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+UV := VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
+SYNC := $(UV) sync --locked --inexact --quiet
+extra_flags = $(if $(filter all,$(EXTRAS)),--all-extras,$(foreach e,$(EXTRAS),--extra $(e)))
+
+.PHONY: help build system-deps demo test lint bench long docs clean
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hitoku needs Python 3.11 or newer; say which one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "hitoku needs Rust (cargo) to build its core: https://rustup.rs" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+
+build: $(BIN)/uv ## build hitoku into .venv; EXTRAS="spark postgres ..." or EXTRAS=all adds extras
+	$(SYNC) $(extra_flags)
+
+system-deps: ## what CI's machine needs beyond Python, Rust, a C compiler and make (as root)
+	.ci/system-deps
+
+demo: $(BIN)/uv ## two companies, one question, no row shown
+	$(SYNC) --extra demo
+	$(BIN)/hitoku demo tokens
+
+test: $(BIN)/uv ## the whole suite (less `long`)
+	$(SYNC) --extra demo --extra dev
+	cargo test --quiet --locked
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(BIN)/uv ## types, style, layers
+	$(SYNC) --extra demo --extra dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo fmt --all --check
+	cargo clippy --quiet --all-targets --locked -- -D warnings
+
+bench: $(BIN)/uv ## every benchmark, the full size
+	$(SYNC) --extra demo --extra dev
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+
+long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI
+	$(SYNC) --extra demo --extra dev
+	HITOKU_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+
+docs: $(BIN)/uv ## the documentation, into site/
+	$(SYNC) --extra demo --extra dev
+	$(BIN)/mkdocs build --strict --quiet
+
+clean: ## remove what the build made
+	rm -rf $(VENV) target site dist .bench demo-run .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hitoku room`: members' keys, and the agreement they sign."""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from pydantic import BaseModel, ValidationError
+
+from hitoku.cli.show import one_line
+from hitoku.errors import InputError, RoomError
+from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
+from hitoku.room.canonical import agreement_hash
+from hitoku.room.directory import MemberDirectory
+from hitoku.room.files import load_room, read_text, save_room
+from hitoku.room.settings import Settings
+from hitoku.room.signing import missing, problems, sign, verify
+from hitoku.room.yamlfile import load_yaml
+
+__all__ = ["app"]
+
+app = App(name="room", help="Make, sign, verify and show rooms.", help_format="plaintext")
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def _out(data: dict[str, Any], words: str, as_json: bool) -> None:
+    sys.stdout.write((json.dumps(data, ensure_ascii=False) if as_json else words) + "\n")
+
+
+def _build(model: type[BaseModel], data: dict[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        items = error.errors(include_url=False, include_input=False, include_context=False)
+        text = "; ".join(f"{'.'.join(map(str, i['loc'])) or where}: {i['msg']}" for i in items[:8])
+        raise RoomError(f"{where}: {text}") from None
+
+
+def _changed(room: Room, change: dict[str, Any], path: Path) -> Room:
+    data = room.agreement.model_dump(mode="json", exclude_none=True) | change
+    changed = Room(agreement=_build(Agreement, data, str(path)))
+    save_room(changed, path)
+    return changed
+
+
+@app.command
+def member(directory: Path, *, name: str, json_: Json = False) -> int:
+    """Make a member's directory with a new key, and print its public key.
+
+    Parameters
+    ----------
+    directory
+        The member's own directory; its key stays there.
+    name
+        The member's name in rooms: a-z, 0-9, _ and -.
+    json_
+        Print one JSON object.
+    """
+    _build(Member, {"name": name, "key": _ANY_KEY}, "member")
+    made = MemberDirectory.create(directory, name)
+    key = made.keys().public_key()
+    _out({"name": name, "key": key, "directory": str(directory)}, f"{name}: {key}", json_)
+    return 0
+
+
+# A valid key of nobody, to check a name before anything is made: the curve's base point.
+_ANY_KEY = "ed25519:WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY="
+
+
+@app.command
+def new(
+    path: Path,
+    *,
+    name: str,
+    founder: Path,
+    ability: list[Ability] | None = None,
+    allow_cleartext: Flag = False,
+    allow_duplicates: Flag = False,
+    allow_joins_on_columns_with_different_names: Flag = False,
+    preserve_nulls: Flag = False,
+    json_: Json = False,
+) -> int:
+    """Write a new room file with its first member; the others and the tables are added, then all sign.
+
+    Parameters
+    ----------
+    path
+        The room file to write; refused if there is one.
+    name
+        What the room is for, in words.
+    founder
+        The directory of the first member.
+    ability
+        What the first member may do: query, receive, host, compute; may be repeated.
+    allow_cleartext
+        Columns may be shared in clear.
+    allow_duplicates
+        A fingerprint column may hold one value twice.
+    allow_joins_on_columns_with_different_names
+        One fingerprint key for all columns, not one a header.
+    preserve_nulls
+        NULLs stay NULL in encrypted columns.
+    json_
+        Print one JSON object.
+    """
+    if path.exists():
+        raise InputError(f"{path}: is there already")
+    first = MemberDirectory.open(founder)
+    settings = Settings(
+        allow_cleartext=allow_cleartext,
+        allow_duplicates=allow_duplicates,
+        allow_joins_on_columns_with_different_names=allow_joins_on_columns_with_different_names,
+        preserve_nulls=preserve_nulls,
+    )
+    data = {
+        "id": str(uuid.uuid4()),
+        "name": name,
+        "settings": settings.model_dump(),
+        "members": [{"name": first.name, "key": first.keys().public_key(), "abilities": ability or []}],
+    }
+    room = Room(agreement=_build(Agreement, data, str(path)))
+    save_room(room, path)
+    _out(_facts(room), f"{path}: room {name!r}, id {room.agreement.id}", json_)
+    return 0
+
+
+@app.command
+def add_member(
+    path: Path, name: str, key: str, *, ability: list[Ability] | None = None, json_: Json = False
+) -> int:
+    """Add a member to a room. Signatures given before no longer fit and are removed.
+
+    Parameters
+    ----------
+    path
+        The room file.
+    name
+        The member's name.
+    key
+        Its public key, as `hitoku room member` printed it.
+    ability
+        What it may do: query, receive, host, compute; may be repeated.
+    json_
+        Print one JSON object.
+    """
+    room = load_room(path)
+    members = [m.model_dump(mode="json") for m in room.agreement.members]
+    entry = {"name": name, "key": key, "abilities": ability or []}
+    room = _changed(room, {"members": [*members, entry]}, path)
+    _out(_facts(room), f"{path}: member {name!r} added", json_)
+    return 0
+
+
+@app.command
+def add_table(path: Path, table: Path, *, json_: Json = False) -> int:
+    """Add a table to a room. Signatures given before no longer fit and are removed.
+
+    Parameters
+    ----------
+    path
+        The room file.
+    table
+        A YAML file with name, owner, columns and rule.
+    json_
+        Print one JSON object.
+    """
+    room = load_room(path)
+    text = read_text(table)
+    data = load_yaml(text, len(text) + 1)
+    if not isinstance(data, dict):
+        raise RoomError(f"{table}: a mapping with name, owner, columns and rule is expected")
+    added: Table = _build(Table, data, str(table))
+    tables = [t.model_dump(mode="json", exclude_none=True) for t in room.agreement.tables]
+    tables.append(added.model_dump(mode="json", exclude_none=True))
+    room = _changed(room, {"tables": tables}, path)
+    _out(_facts(room), f"{path}: table {added.name!r} of {added.owner!r} added", json_)
+    return 0
+
+
+@app.command(name="sign")
+def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
+    """Sign a room as one of its members, and keep the member's own record of what it signed.
+
+    Parameters
+    ----------
+    path
+        The room file; the signature is added to it.
+    member
+        The member's directory, with its key.
+    json_
+        Print one JSON object.
+    """
+    directory = MemberDirectory.open(member)
+    room = load_room(path)
+    directory.check_duties(room.agreement)
+    signed = sign(room, directory.name, directory.keys())
+    directory.remember(room.agreement)
+    save_room(signed, path)
+    lacking = missing(signed)
+    rest = f"still to sign: {', '.join(lacking)}" if lacking else "all members have signed"
+    _out(_facts(signed), f"{directory.name} signed {agreement_hash(room.agreement)}; {rest}", json_)
+    return 0
+
+
+@app.command(name="verify")
+def verify_(path: Path, *, member: Path | None = None, json_: Json = False) -> int:
+    """Verify that a room is in force: every member signed exactly this.
+
+    Parameters
+    ----------
+    path
+        The room file.
+    member
+        Also compare with what the member of this directory signed, and check its duties.
+    json_
+        Print one JSON object.
+    """
+    room = load_room(path)
+    verify(room)
+    if member is not None:
+        MemberDirectory.open(member).room(room)
+    count = len(room.agreement.members)
+    words = f"In force: all {count} members signed {agreement_hash(room.agreement)}"
+    _out(_facts(room), words, json_)
+    return 0
+
+
+@app.command
+def show(path: Path, *, json_: Json = False) -> int:
+    """Show what the members of a room agree on.
+
+    Parameters
+    ----------
+    path
+        The room file.
+    json_
+        Print one JSON object.
+    """
+    room = load_room(path)
+    if json_:
+        data = _facts(room) | {"agreement": room.agreement.model_dump(mode="json", exclude_none=True)}
+        _out(data, "", True)
+        return 0
+    sys.stdout.write("\n".join(one_line(line) for line in _words(room)) + "\n")
+    return 0
+
+
+def _facts(room: Room) -> dict[str, Any]:
+    return {
+        "id": str(room.agreement.id),
+        "name": room.agreement.name,
+        "version": room.agreement.version,
+        "hash": agreement_hash(room.agreement),
+        "in_force": not problems(room),
+        "problems": list(problems(room)),
+    }
+
+
+def _words(room: Room) -> list[str]:
+    agreement = room.agreement
+    wrong = problems(room)
+    lines = [
+        f"{agreement.name} (version {agreement.version}, {agreement_hash(agreement)})",
+        "in force: every member signed it" if not wrong else "NOT in force: " + "; ".join(wrong),
+        "protections: " + ", ".join(agreement.protections),
+        "settings: "
+        + (", ".join(k for k, v in agreement.settings.model_dump().items() if v) or "high assurance"),
+        "members:",
+    ]
+    lines += [f"  {m.name}: {', '.join(m.abilities) or 'owns tables only'}" for m in agreement.members]
+    for table in agreement.tables:
+        lines.append(f"table {table.name} of {table.owner}:")
+        lines += [f"  {c.name}: {c.type}, {c.protection}" for c in table.columns]
+        if table.rule is None:
+            lines.append("  no rule: it cannot be asked")
+            continue
+        rule = table.rule.model_dump(mode="json", exclude_none=True)
+        lines += [f"  {key}: {_brief(value)}" for key, value in rule.items() if value not in ([], None)]
+    return lines
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, dict):
+        if "minimum" in value:
+            return f"at least {value['minimum']} distinct {value['columnName']}"
+        return f"{value['function']} of {', '.join(value['columnNames'])}"
+    if isinstance(value, list):
+        return "; ".join(_brief(v) for v in value)
+    return str(value)

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hitoku demo tokens`: two companies, one host, one question, no row shown. Checks its own answer."""
+
+from __future__ import annotations
+
+import base64
+import math
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hitoku.demo import story
+from hitoku.demo.data import write_flights, write_planes
+from hitoku.errors import InputError, Refusal
+from hitoku.room.agreement import Agreement, Room
+from hitoku.room.canonical import agreement_hash
+from hitoku.room.directory import MemberDirectory, write_peers
+from hitoku.room.files import load_room, save_room
+from hitoku.room.keys import SECRET_FILE
+from hitoku.room.private import write_private
+from hitoku.room.signing import sign
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hitoku.disclosure.answer import Answer
+
+__all__ = ["run"]
+
+_MARK: Final = ".hitoku-demo"
+_OWNERS: Final = {"airport": "flights", "registry": "planes"}
+
+
+def run(directory: Path, console: Console) -> dict[str, Any]:
+    """Tell the whole story in `directory`. Returns how it ended; `equal` says whether the answer was right.
+
+    Raises:
+        InputError: the directory is not the demo's, or the data is not installed.
+    """
+    began = time.monotonic()
+    _prepare(directory)
+    console.print(f"Everything of this demo is in [b]{directory.resolve()}[/b]; delete it when you like.")
+    members = _members(directory, console)
+    room = _room(directory, members, console)
+    _encrypt(directory, members, room, console)
+    _host_view(directory, console)
+    answer = _ask(directory, console)
+    _refused(directory, console)
+    right = _check(directory, answer, console)
+    _learned(answer, console)
+    seconds = time.monotonic() - began
+    _next(directory, console, seconds)
+    return {
+        "equal": right,
+        "rows": answer.num_rows,
+        "withheld": answer.withheld.some,
+        "directory": str(directory.resolve()),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _say(console: Console, title: str) -> None:
+    console.print()
+    console.rule(f"[b]{title}", align="left")
+
+
+def _prepare(directory: Path) -> None:
+    if directory.exists():
+        if directory.is_symlink() or not (directory / _MARK).is_file():
+            raise InputError(f"{directory}: is there and is not this demo's; name another with --directory")
+        shutil.rmtree(directory)
+    try:
+        directory.mkdir(parents=True)
+        (directory / _MARK).write_text("Made by `hitoku demo`; it may be deleted.\n", "utf-8")
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be made ({error.strerror})") from None
+
+
+def _members(directory: Path, console: Console) -> dict[str, MemberDirectory]:
+    _say(console, "1  Three members, each with a key of its own")
+    members = {name: MemberDirectory.create(directory / name, name) for name in story.ABILITIES}
+    rows = {
+        "airport": write_flights(members["airport"].path / "tables" / "flights.parquet"),
+        "registry": write_planes(members["registry"].path / "tables" / "planes.parquet"),
+    }
+    console.print(
+        f"airport/   an airport operator, owns flights: {rows['airport']:,} flights out of New York, 2013"
+    )
+    console.print(f"registry/  an aircraft registry, owns planes: {rows['registry']:,} aircraft")
+    console.print("host/      runs the SQL; owns nothing, gets nothing")
+    # The two owners agree on a secret between themselves; the host never has it.
+    secret = base64.b64encode(secrets.token_bytes(32))
+    for owner in _OWNERS:
+        write_private(members[owner].path / SECRET_FILE, secret, "the shared secret")
+    return members
+
+
+def _room(directory: Path, members: dict[str, MemberDirectory], console: Console) -> Agreement:
+    _say(console, "2  A room: what may be asked, signed by all three")
+    path = directory / "room.yaml"
+    keys = {name: member.keys().public_key() for name, member in members.items()}
+    save_room(Room(agreement=Agreement.model_validate(story.agreement(keys))), path)
+    write_peers(directory, {name: name for name in members})
+    for member in members.values():
+        room = sign(load_room(path), member.name, member.keys())
+        member.remember(room.agreement)
+        save_room(room, path)
+    agreement = load_room(path).agreement
+    console.print(f"room.yaml: {agreement.name!r}, {agreement_hash(agreement)[:23]}…")
+    console.print(
+        "Both owners allow counts and mean delays by manufacturer and engine, joined on the tail number,"
+    )
+    console.print(f"and only for groups of at least {story.MINIMUM} distinct aircraft.")
+    return agreement
+
+
+def _encrypt(directory: Path, members: dict[str, MemberDirectory], room: Agreement, console: Console) -> None:
+    from hitoku import columns
+
+    _say(console, "3  Each owner encrypts its table on its own side")
+    for owner, table in _OWNERS.items():
+        began = time.monotonic()
+        place = members[owner].path
+        encrypted = place / f"{table}.encrypted.parquet"
+        columns.encrypt(
+            place / "tables" / f"{table}.parquet",
+            encrypted,
+            story.SCHEMAS[table],
+            room.settings,
+            str(room.id),
+            members[owner].keys({}).shared_secret(),
+        )
+        shutil.copyfile(encrypted, directory / "host" / "tables" / f"{table}.parquet")
+        seconds = time.monotonic() - began
+        console.print(f"{owner} -> host: {table}.parquet, encrypted, rows shuffled ({seconds:.1f} s)")
+
+
+def _host_view(directory: Path, console: Console) -> None:
+    from pyarrow import parquet
+    from rich.table import Table
+    from rich.text import Text
+
+    from hitoku.disclosure.render import clean
+
+    _say(console, "4  What the host sees: two rows of flights")
+    file = parquet.ParquetFile(directory / "host" / "tables" / "flights.parquet")
+    rows = next(file.iter_batches(batch_size=2)).to_pydict()
+    table = Table("column", "first row", "second row", show_edge=False, pad_edge=False)
+    for name, values in rows.items():
+        shown = [text if len(text) <= 30 else text[:27] + "…" for text in map(clean, values)]
+        table.add_row(*(Text(t) for t in (name, *shown)))
+    console.print(table)
+
+
+def _ask(directory: Path, console: Console) -> Answer:
+    from hitoku.disclosure.answer import Answer
+    from hitoku.node.local import open_room
+
+    _say(console, "5  The airport asks one question of both tables")
+    console.print(story.QUESTION, markup=False, highlight=False)
+    console.print()
+    began = time.monotonic()
+    answer = open_room(directory, "airport").ask(story.QUESTION)
+    seconds = time.monotonic() - began
+    if not isinstance(answer, Answer):
+        raise InputError("the demo's asker does not receive: its story is broken")
+    console.print(answer)
+    console.print(f"Both owners checked it and consented, the host computed it on tokens: {seconds:.1f} s.")
+    return answer
+
+
+def _refused(directory: Path, console: Console) -> None:
+    from hitoku.cli.show import refusal
+    from hitoku.node.local import open_room
+
+    _say(console, "6  A question on an encrypted column is refused, before anything runs")
+    console.print(story.REFUSED, markup=False, highlight=False)
+    console.print()
+    try:
+        open_room(directory, "airport").ask(story.REFUSED)
+    except Refusal as error:
+        console.print(refusal(error, story.REFUSED).rstrip(), markup=False, highlight=False)
+        return
+    raise InputError("the question that must be refused was answered: the demo failed")
+
+
+def _check(directory: Path, answer: Answer, console: Console) -> bool:
+    import duckdb
+
+    _say(console, "7  Is it right? The same question by plain DuckDB on the clear tables")
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            story.TRUTH,
+            {
+                "flights": str(directory / "airport" / "tables" / "flights.parquet"),
+                "minimum": story.MINIMUM,
+                "planes": str(directory / "registry" / "tables" / "planes.parquet"),
+            },
+        ).fetchall()
+    expected = [row[:-1] for row in rows if not row[-1]]
+    small = len(expected) < len(rows)
+    right = _equal(answer.fetchall(), expected) and answer.withheld.some is small and bool(expected)
+    if right:
+        console.print(
+            f"[b]equal: {len(expected)} rows[/b], and it is true that small manufacturers are withheld."
+        )
+    else:
+        console.print("[b red]NOT EQUAL[/b red]: the answer differs from plain DuckDB's. Please report this.")
+    return right
+
+
+def _equal(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]]) -> bool:
+    def key(row: tuple[Any, ...]) -> str:
+        return repr(row[:2])
+
+    def same(a: Any, b: Any) -> bool:
+        # The order of a mean's additions differs: the host's rows are shuffled.
+        return math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) and isinstance(b, float) else a == b
+
+    pairs = zip(sorted(ours, key=key), sorted(theirs, key=key), strict=False)
+    return len(ours) == len(theirs) and all(
+        len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True)) for a, b in pairs
+    )
+
+
+def _learned(answer: Answer, console: Console) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    _say(console, "8  Who learned what")
+    assumptions: list[str] = []
+    for member in dict.fromkeys(item.member for item in answer.leakage.learned):
+        console.print(f"{member} learns")
+        for item in answer.leakage.of(member):
+            mark = ""
+            if item.assumption:
+                if item.assumption not in assumptions:
+                    assumptions.append(item.assumption)
+                mark = f" [{assumptions.index(item.assumption) + 1}]"
+            console.print(Padding(Text(f"- {item.words}{mark}"), (0, 0, 0, 2)))
+    for number, assumption in enumerate(assumptions, 1):
+        console.print(Text(f"[{number}] no more than that, if {assumption}"))
+
+
+def _next(directory: Path, console: Console, seconds: float) -> None:
+    _say(console, "What to try next")
+    for line in (
+        f"hitoku ask '{story.NEXT}' --room {directory}",
+        f"hitoku explain '{story.NOT_THIS}' --room {directory}",
+        f"hitoku room show {directory / 'room.yaml'}",
+        f"hitoku doctor --room {directory}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\nThe demo's own work took {seconds:.1f} s.")

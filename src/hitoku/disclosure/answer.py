@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Answer: a released table, and everything its receiver should know about it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from hitoku import limits
+from hitoku.disclosure.leakage import Leakage, Learned
+from hitoku.errors import InputError, PeerError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+__all__ = ["Answer", "Withheld"]
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """What was withheld: never how many groups, for that would tell about them.
+
+    Attributes:
+        some: whether any group was withheld; None where the place of release cannot know.
+        thresholds: what each released row had to reach: table, column, owner, minimum.
+    """
+
+    some: bool | None
+    thresholds: tuple[tuple[str, str, str, int], ...]
+
+    def words(self) -> str:
+        """One sentence for people."""
+        if not self.thresholds:
+            return "Nothing can have been withheld: no rule demands it."
+        demands = " and ".join(
+            f"{minimum} distinct {table}.{column} ({owner}'s rule)"
+            for table, column, owner, minimum in self.thresholds
+        )
+        if self.some is None:
+            return f"Groups that do not rest on at least {demands} are not shown."
+        if self.some:
+            return f"Some groups are withheld: they do not rest on at least {demands}."
+        return f"No group is withheld: each rests on at least {demands}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        names = ("table", "column", "owner", "minimum")
+        return {
+            "some": self.some,
+            "reason": self.words(),
+            "thresholds": [dict(zip(names, t, strict=True)) for t in self.thresholds],
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Answer:
+    """A released table. Made by `hitoku.disclosure.release` only; whoever receives one reads it.
+
+    It speaks Arrow's PyCapsule interface: ``pyarrow.table(answer)``, ``polars.from_arrow(answer)``,
+    DuckDB and pandas take it as it is.
+
+    Attributes:
+        table: the released rows, a `pyarrow.Table`.
+        sql: the question in normal form.
+        question: its hash.
+        room: hash of the agreement it was asked under.
+        run: the run's id.
+        asker: who asked.
+        receivers: who receives this answer.
+        protection: how it was computed.
+        withheld: what was withheld, and why.
+        leakage: what each member learned.
+        released_at: when, UTC.
+        budget: what it cost of a privacy budget; None where the room has none.
+        ledger: the entry in the member's ledger; None where none is kept.
+    """
+
+    table: Any
+    sql: str
+    question: str
+    room: str
+    run: str
+    asker: str
+    receivers: tuple[str, ...]
+    protection: str
+    withheld: Withheld
+    leakage: Leakage
+    released_at: str
+    budget: Mapping[str, Any] | None = None
+    ledger: Mapping[str, Any] | None = None
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return list(self.table.column_names)
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows were released."""
+        return int(self.table.num_rows)
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __repr__(self) -> str:
+        """Shape only; a log may print it."""
+        return f"Answer({self.num_rows} rows, columns={self.column_names!r}, question={self.question!r})"
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Arrow's PyCapsule interface."""
+        return self.table.__arrow_c_stream__(requested_schema)
+
+    def to_arrow(self) -> pa.Table:
+        """The rows as a `pyarrow.Table`."""
+        return self.table
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas DataFrame.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        try:
+            return self.table.to_pandas()
+        except ImportError:
+            raise InputError("to_pandas needs pandas: pip install pandas") from None
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The rows as tuples of Python values, like a database cursor."""
+        columns = [column.to_pylist() for column in self.table.columns]
+        return list(zip(*columns, strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON-ready data; what `--json` prints.
+
+        Dates and times are ISO 8601, decimals are text, numbers that are not finite the texts ``NaN``,
+        ``Infinity`` and ``-Infinity``, bytes base64.
+        """
+        columns = [[_json(v) for v in column.to_pylist()] for column in self.table.columns]
+        return {
+            **self._facts(),
+            "columns": [{"name": f.name, "type": str(f.type)} for f in self.table.schema],
+            "rows": [list(row) for row in zip(*columns, strict=True)],
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "sql": self.sql,
+            "question": self.question,
+            "room": self.room,
+            "run": self.run,
+            "asker": self.asker,
+            "receivers": list(self.receivers),
+            "protection": self.protection,
+            "withheld": self.withheld.to_dict(),
+            "leakage": self.leakage.to_dict(),
+            "released_at": self.released_at,
+            "budget": None if self.budget is None else dict(self.budget),
+            "ledger": None if self.ledger is None else dict(self.ledger),
+        }
+
+    def to_message(self) -> dict[str, Any]:
+        """The answer as it travels to a receiver: facts as JSON, rows as an Arrow IPC stream in base64."""
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.table.schema) as writer:
+            writer.write_table(self.table)
+        return {**self._facts(), "arrow": base64.b64encode(sink.getvalue()).decode()}
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any], sender: str) -> Answer:
+        """Read an answer that a host sent.
+
+        Raises:
+            PeerError: it is malformed or too large; never quotes it.
+        """
+        try:
+            facts = dict(message)
+            table = _table(facts.pop("arrow"))
+            withheld, leakage = facts.pop("withheld"), facts.pop("leakage")
+            texts = {
+                name: _text(facts.pop(name))
+                for name in ("sql", "question", "room", "run", "asker", "protection", "released_at")
+            }
+            answer = cls(
+                table=table,
+                receivers=tuple(_text(r) for r in facts.pop("receivers")),
+                withheld=Withheld(
+                    _flag(withheld["some"]),
+                    tuple(
+                        (_text(t["table"]), _text(t["column"]), _text(t["owner"]), int(t["minimum"]))
+                        for t in withheld["thresholds"]
+                    ),
+                ),
+                leakage=Leakage(
+                    tuple(
+                        Learned(
+                            _text(i["member"]),
+                            _text(i["code"]),
+                            _text(i["words"]),
+                            None if i["assumption"] is None else _text(i["assumption"]),
+                        )
+                        for i in leakage
+                    )
+                ),
+                budget=_mapping(facts.pop("budget")),
+                ledger=_mapping(facts.pop("ledger")),
+                **texts,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):  # Arrow's errors are ValueErrors
+            raise PeerError(f"{sender!r} sent an answer that cannot be read") from None
+        if facts:
+            raise PeerError(f"{sender!r} sent an answer that cannot be read")
+        return answer
+
+    def _repr_html_(self) -> str:
+        """The answer in a notebook."""
+        from hitoku.disclosure.render import html
+
+        return html(self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The answer in a terminal."""
+        from hitoku.disclosure.render import terminal
+
+        yield from terminal(self)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > limits.MAX_SQL_CHARS * 2:
+        raise ValueError("not a text")
+    return value
+
+
+def _flag(value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError("not a flag")
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("not a mapping")
+    return value
+
+
+def _table(text: object) -> Any:
+    import pyarrow as pa
+
+    try:
+        content = base64.b64decode(_arrow_text(text), validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
+    with pa.ipc.open_stream(content) as reader:
+        table = reader.read_all()
+    table.validate(full=True)
+    return table
+
+
+def _arrow_text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > limits.MAX_MESSAGE_BYTES:
+        raise ValueError("not a text")
+    return value
+
+
+def _json(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, dt.date | dt.time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DisclosurePlan: what the rules demand of a question's cells before anything is released.
+
+It is made before the question runs and is bound to it by hash; the place that holds the cells applies
+it and refuses cells of another question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from hitoku.errors import Refusal
+from hitoku.room.agreement import Ability, Room
+from hitoku.room.canonical import canonical_json, digest
+
+if TYPE_CHECKING:
+    from hitoku.questions.question import Question
+
+__all__ = ["DisclosurePlan", "Threshold", "default_receivers", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """An output row is released only if its hidden column `alias` is at least `minimum`."""
+
+    alias: str
+    table: str
+    column: str
+    owner: str
+    minimum: int
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosurePlan:
+    """What must be applied to the cells of one question.
+
+    Attributes:
+        question: the question's hash.
+        thresholds: all must hold for a row to be released.
+        sort_by: output columns by which the released rows are sorted where the question does not
+            order them itself, so that their order tells nothing.
+        receivers: the members the answer goes to, sorted.
+    """
+
+    question: str
+    thresholds: tuple[Threshold, ...]
+    sort_by: tuple[str, ...]
+    receivers: tuple[str, ...]
+
+    @property
+    def hash(self) -> str:
+        """The plan's name in consents: two members with one hash would release the same, to the same."""
+        return digest("hitoku/plan/1", canonical_json(asdict(self)))
+
+
+def default_receivers(room: Room, asker: str) -> tuple[str, ...]:
+    """Who receives where the asker names nobody: the asker if it may, otherwise all who may."""
+    able = tuple(m.name for m in room.agreement.able(Ability.RECEIVE))
+    return (asker,) if asker in able else able
+
+
+def plan(question: Question, room: Room, receivers: Iterable[str]) -> DisclosurePlan:
+    """What the rules demand of a question's cells. Every owner and the host make it themselves.
+
+    Raises:
+        Refusal: nobody is to receive, or somebody who may not.
+    """
+    to = tuple(sorted(set(receivers)))
+    if not to:
+        raise Refusal(
+            "NO_RECEIVER",
+            "nobody would receive the answer",
+            rule="members",
+            remedy="give a member of the room the ability `receive`",
+        )
+    able = {m.name for m in room.agreement.able(Ability.RECEIVE)}
+    for name in to:
+        if name not in able:
+            raise Refusal(
+                "RECEIVER_NOT_ALLOWED",
+                f"{name!r} may not receive answers in this room",
+                rule=f"members.{name}.abilities",
+                remedy=f"send the answer to {' or '.join(sorted(able)) or 'nobody: no member has `receive`'}",
+            )
+    thresholds = tuple(
+        Threshold(c.alias, c.table, c.column, c.owner, c.minimum)
+        for c in sorted(question.constraints, key=lambda c: c.alias)
+    )
+    sort_by = () if question.ordered else tuple(o.name for o in question.outputs)
+    return DisclosurePlan(question.hash, thresholds, sort_by, to)

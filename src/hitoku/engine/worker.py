@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: S608 - this file writes SQL from checked names and trees; no asker's text comes here
+"""The engine's process: one request on standard input, one answer on standard output, then the end.
+
+It is started as a script in Python's isolated mode with an empty environment, and imports nothing of
+hitoku. Frames are 8 bytes of length, one byte of kind and the content: ``Q`` request (JSON), ``H``
+ready, ``E`` error (JSON: code, table, column; never the engine's words), ``R`` result (Arrow IPC).
+When its standard input ends early, whoever started it is gone: it removes its directory and exits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import io
+import json
+import os
+import resource
+import shutil
+import struct
+import sys
+import threading
+from typing import Any, BinaryIO, NoReturn
+
+MAX_REQUEST = 16 * 1024 * 1024
+CODES = {
+    "OutOfMemoryException": "OUT_OF_MEMORY",
+    "MemoryError": "OUT_OF_MEMORY",
+    "ConversionException": "DATA_TYPE",
+    "OutOfRangeException": "DATA_TYPE",
+    "InvalidInputException": "DATA_TYPE",
+    "TypeMismatchException": "DATA_TYPE",
+    "IOException": "INPUT_FILE",
+    "PermissionException": "INPUT_FILE",
+    "UnicodeDecodeError": "INPUT_FILE",
+    "FileNotFoundError": "INPUT_FILE",
+    "PermissionError": "INPUT_FILE",
+    "InterruptException": "CANCELLED",
+}
+
+
+class Failed(Exception):
+    """An error that may cross: a code and names, no words of the engine."""
+
+    def __init__(self, code: str, **names: str) -> None:
+        super().__init__(code)
+        self.answer = {"code": code, **names}
+
+
+def send(out: BinaryIO, kind: bytes, content: bytes) -> None:
+    """Write one frame."""
+    out.write(struct.pack(">Qc", len(content), kind) + content)
+    out.flush()
+
+
+def receive(source: BinaryIO) -> dict[str, Any]:
+    """Read the request."""
+    header = source.read(9)
+    if len(header) < 9:
+        raise Failed("INTERNAL")
+    length, kind = struct.unpack(">Qc", header)
+    if kind != b"Q" or length > MAX_REQUEST:
+        raise Failed("INTERNAL")
+    content = source.read(length)
+    if len(content) < length:
+        raise Failed("INTERNAL")
+    request: dict[str, Any] = json.loads(content)
+    return request
+
+
+def bound(limits: dict[str, int]) -> None:
+    """Limit this process by the operating system too: memory, processor time, open files, no core file."""
+    address = limits["memory_bytes"] * 2 + 4 * 1024**3
+    cpu = limits["seconds"] * max(1, limits["threads"]) + 10
+    for what, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, address),
+        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_NOFILE, 1024),
+    ):
+        _, hard = resource.getrlimit(what)
+        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (value, value))
+
+
+def watch(source: BinaryIO, directory: str) -> None:
+    """Leave nothing behind when whoever started this process has gone."""
+    source.read(1)
+    shutil.rmtree(directory, ignore_errors=True)
+    os._exit(1)
+
+
+def connect(request: dict[str, Any]) -> Any:
+    """A database in memory that can read the listed files and nothing else, and cannot be told otherwise."""
+    duckdb = importlib.import_module("duckdb")
+    limits = request["limits"]
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "allow_community_extensions": "false",
+            "allow_unsigned_extensions": "false",
+            "allow_persistent_secrets": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "memory_limit": f"{limits['memory_bytes']}B",
+            "threads": str(limits["threads"]),
+            "temp_directory": os.path.join(request["directory"], "spill"),  # noqa: PTH118
+            "max_temp_directory_size": f"{limits['memory_bytes'] * 4}B",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET preserve_insertion_order = false")
+    # type_pushdown turns TRY_CAST over a CSV file into a cast that fails and quotes the value (DuckDB 2.0.0).
+    connection.execute("SET disabled_optimizers = 'type_pushdown,scalar_fn_pushdown'")
+    paths = ", ".join(text(table["path"]) for table in request["tables"])
+    connection.execute(f"SET allowed_paths = [{paths}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def text(value: str) -> str:
+    """A string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def name(value: str) -> str:
+    """A quoted identifier."""
+    return '"' + value.replace('"', '""') + '"'
+
+
+def found(table: dict[str, Any], headers: list[str]) -> dict[str, str]:
+    """The file's header of each declared column."""
+    folded: dict[str, str] = {}
+    for header in headers:
+        key = header.strip().lower()
+        if key in folded:
+            raise Failed("DUPLICATE_COLUMN", table=table["name"], column=key)
+        folded[key] = header
+    for column in table["columns"]:
+        if column["name"] not in folded:
+            raise Failed("MISSING_COLUMN", table=table["name"], column=column["name"])
+    return folded
+
+
+def csv_view(table: dict[str, Any]) -> str:
+    """A CSV file as typed columns; text that is not of the type is NULL."""
+    with open(table["path"], encoding="utf-8", newline="") as file:  # noqa: PTH123
+        headers = next(csv.reader(file), None)
+    if not headers:
+        raise Failed("EMPTY_FILE", table=table["name"])
+    folded = found(table, headers)
+    types = ", ".join(f"{text(header)}: 'VARCHAR'" for header in headers)
+    source = (
+        f"read_csv({text(table['path'])}, auto_detect = false, header = true, columns = {{{types}}}, "
+        """delim = ',', quote = '"', escape = '"', nullstr = '', allow_quoted_nulls = false)"""
+    )
+    columns = [
+        f"{typed(name(folded[c['name']]), c, 'VARCHAR')} AS {name(c['name'])}" for c in table["columns"]
+    ]
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
+def parquet_view(connection: Any, table: dict[str, Any]) -> str:
+    """A Parquet file as typed columns; an encrypted column must be text."""
+    source = f"read_parquet({text(table['path'])})"
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+    types = {row[0]: row[1] for row in rows}
+    folded = found(table, list(types))
+    columns = []
+    for column in table["columns"]:
+        header = folded[column["name"]]
+        if column["encrypted"] and types[header] != "VARCHAR":
+            raise Failed("COLUMN_TYPE", table=table["name"], column=column["name"])
+        columns.append(f"{typed(name(header), column, types[header])} AS {name(column['name'])}")
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
+def typed(expression: str, column: dict[str, Any], source_type: str) -> str:
+    """A column of the declared type."""
+    wanted = "VARCHAR" if column["encrypted"] else column["type"]
+    return expression if source_type == wanted else f"TRY(CAST({expression} AS {wanted}))"
+
+
+def prepare(connection: Any, request: dict[str, Any]) -> None:
+    """One view for each table."""
+    for table in request["tables"]:
+        body = csv_view(table) if table["format"] == "csv" else parquet_view(connection, table)
+        connection.execute(f"CREATE TEMP VIEW {name(table['name'])} AS {body}")
+
+
+def answer(connection: Any, request: dict[str, Any]) -> bytes:
+    """Run the question; its result as an Arrow IPC stream within the limits."""
+    arrow = importlib.import_module("pyarrow")
+    limits = request["limits"]
+    reader = connection.sql(request["sql"]).to_arrow_reader(16_384)
+    sink = io.BytesIO()
+    rows = 0
+    with arrow.ipc.new_stream(sink, reader.schema) as writer:
+        for batch in reader:
+            rows += batch.num_rows
+            writer.write_batch(batch)
+            if rows > limits["result_rows"] or sink.tell() > limits["result_bytes"]:
+                raise Failed("RESULT_TOO_LARGE")
+    return sink.getvalue()
+
+
+def serve(source: BinaryIO, out: BinaryIO) -> None:
+    """Answer one request."""
+    # Imported while the request is on its way: starting is most of a small question's time.
+    arrow = threading.Thread(target=importlib.import_module, args=("pyarrow",), daemon=True)
+    arrow.start()
+    importlib.import_module("duckdb")
+    send(out, b"H", b"")
+    request = receive(source)
+    bound(request["limits"])
+    threading.Thread(target=watch, args=(source, request["directory"]), daemon=True).start()
+    connection = connect(request)
+    prepare(connection, request)
+    arrow.join()
+    send(out, b"R", answer(connection, request))
+
+
+def main() -> NoReturn:
+    """Serve, and report nothing but a code."""
+    out = sys.stdout.buffer
+    try:
+        serve(sys.stdin.buffer, out)
+    except Failed as failure:
+        send(out, b"E", json.dumps(failure.answer).encode())
+    except Exception as error:  # whatever it says stays here
+        send(out, b"E", json.dumps({"code": CODES.get(type(error).__name__, "INTERNAL")}).encode())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every limit hitoku sets on what comes from outside, in one place, so that an auditor reads one page.
+
+Sizes are bytes unless the name says otherwise. Limits of the encrypted-column format are AWS C3R's
+(a file that breaks them is refused by AWS's client too); the others are ours.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- encrypted columns (format limits: AWS C3R 3.x) ---
+MIN_SECRET_BYTES: Final = 32
+MAX_SECRET_BYTES: Final = 1_024
+MAX_HEADER_CHARS: Final = 128
+MAX_OUTPUT_COLUMNS: Final = 1_600
+MAX_CSV_COLUMNS: Final = 10_000
+MAX_PAD_LENGTH: Final = 10_000
+MAX_PADDED_BYTES: Final = 12_000
+MAX_ENCODED_VALUE_BYTES: Final = 16_383
+MAX_SCHEMA_FILE_BYTES: Final = 4 * 1024 * 1024
+
+# --- reading and shuffling tables ---
+MAX_CSV_RECORD_BYTES: Final = 16 * 1024 * 1024
+BATCH_ROWS: Final = 65_536
+SHUFFLE_BUCKET_BYTES: Final = 4 * 1024 * 1024
+SHUFFLE_MAX_BUCKETS: Final = 1_024
+SHUFFLE_MEMORY_BYTES: Final = 48 * 1024 * 1024
+DISTINCT_MEMORY_BYTES: Final = 24 * 1024 * 1024
+
+# --- rooms ---
+MAX_ROOM_FILE_BYTES: Final = 4 * 1024 * 1024
+MAX_MEMBERS: Final = 64
+MAX_TABLES: Final = 250
+MAX_TABLE_COLUMNS: Final = 1_600
+MAX_NAME_CHARS: Final = 63
+MIN_THRESHOLD: Final = 2
+MAX_THRESHOLD: Final = 100_000
+
+# --- questions ---
+MAX_SQL_CHARS: Final = 100_000
+MAX_SQL_NODES: Final = 20_000
+MAX_SQL_DEPTH: Final = 200
+MAX_TABLES_PER_QUESTION: Final = 15
+
+# --- the engine ---
+ENGINE_MEMORY_BYTES: Final = 4 * 1024 * 1024 * 1024
+ENGINE_SECONDS: Final = 600
+ENGINE_MAX_RESULT_BYTES: Final = 256 * 1024 * 1024
+ENGINE_MAX_RESULT_ROWS: Final = 1_000_000
+
+# --- ledgers ---
+MAX_LEDGER_HEAD_BYTES: Final = 4_096
+MAX_LEDGER_ENTRY_BYTES: Final = 1024 * 1024
+
+# --- messages between members ---
+MAX_MESSAGE_BYTES: Final = 512 * 1024 * 1024
+MAX_MESSAGE_DEPTH: Final = 64
+MAX_CONTROL_TEXT_CHARS: Final = 4_000
+CONSENT_SECONDS: Final = 300
+CLOCK_SKEW_SECONDS: Final = 60

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes in one process, and `open_room`: a room whose members' directories are on this machine.
+
+Each node reads only its own directory and answers the same messages that it would answer over a network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hitoku import ask as way
+from hitoku.errors import InputError, PeerError, Refusal, RoomError
+from hitoku.ports import Clock, NoProgress, Progress, SystemClock
+from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
+from hitoku.room.canonical import agreement_hash
+from hitoku.room.consent import RunRegister
+from hitoku.room.directory import MemberDirectory, Workspace
+from hitoku.room.files import write_whole
+from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
+
+if TYPE_CHECKING:
+    from hitoku.disclosure.answer import Answer
+    from hitoku.protections.base import Protection
+    from hitoku.protections.tokens import Tokens
+    from hitoku.questions import Explanation
+
+__all__ = ["LocalNode", "RoomHandle", "open_room"]
+
+
+class LocalNode:
+    """One member's node in this process."""
+
+    def __init__(
+        self,
+        directory: MemberDirectory,
+        shared: Room,
+        network: InProcessNetwork,
+        clock: Clock,
+        progress: Progress,
+    ) -> None:
+        self._directory = directory
+        self.room = directory.room(shared)
+        self.peers: InProcessPeers = network.join(directory.name, self.handle)
+        self._clock = clock
+        self._progress = progress
+        self._prepared: Tokens | None = None
+
+    def handle(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Answer a message that another member sent.
+
+        Raises:
+            PeerError: the sender is no member, or this member has no such duty.
+            HitokuError: whatever the duty raises.
+        """
+        agreement = self.room.agreement
+        me = agreement.member(self._directory.name)
+        if me is None or agreement.member(sender) is None:
+            raise PeerError(f"{sender!r} is no member of this room")
+        kind = message["kind"]
+        if kind == "hitoku/consent-request/1" and me.name in agreement.owners():
+            return way.Owner(me.name, self.room, self._directory.keys(), self._clock).consent(sender, message)
+        if kind == "hitoku/run-request/1" and Ability.HOST in me.abilities:
+            return self._host().run(sender, message)
+        if kind == "hitoku/deliver/1" and Ability.RECEIVE in me.abilities:
+            return way.Receiver(me.name, self.room, self._keep).deliver(sender, message)
+        raise PeerError(f"{me.name!r} does not answer such messages")
+
+    def prepare(self) -> None:
+        """Start what takes a while on a host, while others are still checking the question."""
+        me = self.room.agreement.member(self._directory.name)
+        if me is None or Ability.HOST not in me.abilities or self._prepared is not None:
+            return
+        from hitoku.engine.tables import TableFile
+        from hitoku.protections.tokens import Tokens
+
+        files: dict[str, TableFile] = {}
+        for table in self.room.agreement.tables:
+            path = self._directory.table_file(table.name)
+            if path is not None:
+                files[table.name] = TableFile(path, "csv" if path.suffix == ".csv" else "parquet")
+        self._prepared = Tokens(files)
+        self._prepared.prepare()
+
+    def close(self) -> None:
+        """End what was prepared and not used."""
+        if self._prepared is not None:
+            self._prepared.close()
+            self._prepared = None
+
+    def _host(self) -> way.Host:
+        from hitoku.executors.local import Local
+
+        return way.Host(
+            room=self.room,
+            peers=self.peers,
+            runs=RunRegister(self._directory.path / "runs"),
+            runner=self._protection,
+            executor=Local(),
+            progress=self._progress,
+            clock=self._clock,
+        )
+
+    def _protection(self, name: ProtectionName, tables: tuple[str, ...]) -> Protection:
+        for table in tables:
+            declared = self.room.agreement.table(table)
+            if self._directory.table_file(table) is None:
+                raise Refusal(
+                    "TABLE_NOT_AT_HOST",
+                    f"host {self._directory.name!r} has no copy of table {table!r}",
+                    owner=None if declared is None else declared.owner,
+                    remedy=f"its owner encrypts it and puts it into the host's tables/ as {table}.parquet",
+                )
+        self.prepare()
+        if name is not ProtectionName.TOKENS or self._prepared is None:
+            raise InputError(f"this host cannot run the protection {name}")
+        return self._prepared
+
+    def _keep(self, answer: Answer) -> None:
+        place = self._directory.path / "answers"
+        place.mkdir(exist_ok=True)
+        write_whole(place / f"{answer.run}.json", json.dumps(answer.to_dict(), allow_nan=False).encode())
+
+
+class RoomHandle:
+    """A room in force, as one member sees it.
+
+    Attributes:
+        me: the member who asks.
+        room: the agreement with its signatures, as `me` knows and verified it.
+    """
+
+    def __init__(self, workspace: Workspace, me: str, clock: Clock, progress: Progress) -> None:
+        self.me = me
+        self._network = InProcessNetwork()
+        self._progress = progress
+        nodes = {
+            name: LocalNode(directory, workspace.room, self._network, clock, progress)
+            for name, directory in workspace.members.items()
+        }
+        if me not in nodes:
+            workspace.member(me)  # raises, with the names that are here
+        self._nodes = tuple(nodes.values())
+        self.room = nodes[me].room
+        self._peers = nodes[me].peers
+
+    def __repr__(self) -> str:
+        return f"RoomHandle({self.agreement.name!r}, me={self.me!r})"
+
+    @property
+    def agreement(self) -> Agreement:
+        """What the members agreed on."""
+        return self.room.agreement
+
+    @property
+    def hash(self) -> str:
+        """The agreement's hash, its name in every record."""
+        return agreement_hash(self.room.agreement)
+
+    def ask(
+        self, sql: str, *, receivers: Iterable[str] | None = None, progress: Progress | None = None
+    ) -> Answer | way.Sent:
+        """Ask a question.
+
+        Args:
+            sql: one SQL statement over the room's tables.
+            receivers: who receives the answer; this member, if it may, where nobody is named.
+            progress: hears about the phases.
+
+        Raises:
+            Refusal: a rule does not allow it; says which, whose, and what to change.
+            PeerError: another member cannot be reached or failed.
+        """
+        try:
+            for node in self._nodes:
+                node.prepare()
+            return way.ask(sql, self.room, self._peers, progress or self._progress, receivers)
+        finally:
+            for node in self._nodes:
+                node.close()
+
+    def explain(self, sql: str) -> Explanation:
+        """What would happen to a question, and what each member would learn; nothing is run."""
+        from hitoku import questions
+        from hitoku.protections import registry
+
+        return questions.explain(sql, self.room, self.me, registry.choices)
+
+
+def open_room(
+    path: str | Path,
+    me: str | None = None,
+    *,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> RoomHandle:
+    """Open a room whose members' directories are on this machine.
+
+    Args:
+        path: a workspace directory, or the room file in it.
+        me: the member to act as; may be left out if only one member here may ask.
+        clock: the time; the machine's by default.
+        progress: hears about phases; nobody by default.
+
+    Raises:
+        RoomError: the room is not in force, was altered, or cannot be read; or `me` is not here.
+    """
+    workspace = Workspace.open(Path(path))
+    if me is None:
+        able = [m.name for m in workspace.room.agreement.able(Ability.QUERY) if m.name in workspace.members]
+        if len(able) != 1:
+            raise RoomError(f"say who asks: {' or '.join(able) or 'no member here has the ability query'}")
+        me = able[0]
+    return RoomHandle(workspace, me, clock or SystemClock(), progress or NoProgress())

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From SQL to a Question, or a Refusal that says which clause, which rule, whose, and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import sqlglot
+from sqlglot import exp
+
+from hitoku.questions.blocks import Select, check_grouped, selected
+from hitoku.questions.duties import completed
+from hitoku.questions.form import Block, Family, Form, Item, Order, Value
+from hitoku.questions.literals import whole_number
+from hitoku.questions.names import identifier, span_of
+from hitoku.questions.nodes import only
+from hitoku.questions.question import OutputColumn, OutputKind, Question, UnitConstraint
+from hitoku.questions.refusals import refuse
+from hitoku.questions.render import normal_text, unit_count
+from hitoku.questions.rules import Rules
+from hitoku.questions.text import parse
+from hitoku.room.agreement import Ability, Room
+from hitoku.room.canonical import agreement_hash
+
+__all__ = ["check"]
+
+_MAX_LIMIT = 1_000_000
+
+
+def check(sql: str, room: Room, asker: str) -> Question:
+    """Check a question against every rule of every table in it.
+
+    Args:
+        sql: what the asker wrote.
+        room: the room; whether its signatures hold is not looked at here.
+        asker: the member who asks.
+
+    Raises:
+        Refusal: the question is not allowed.
+    """
+    member = room.agreement.member(asker)
+    if member is None or Ability.QUERY not in member.abilities:
+        raise refuse("NOT_AN_ASKER", rule="members", asker=asker[:63])
+    rules = Rules(room.agreement, asker)
+    try:
+        form = _form(parse(sql), rules)
+        return _question(form, rules, asker, agreement_hash(room.agreement))
+    except RecursionError:
+        raise refuse("TOO_DEEP", clause="SQL", limit="200") from None
+
+
+@dataclass(slots=True)
+class _Outer:
+    """What stands around the blocks: WITH, ORDER BY, LIMIT."""
+
+    query: exp.Query
+    ctes: Mapping[str, exp.Query]
+
+
+def _form(tree: exp.Query, rules: Rules) -> Form:
+    while isinstance(tree, exp.Subquery):
+        only(tree, "this", clause="SELECT")
+        tree = tree.this
+    outer = _Outer(tree, _ctes(tree))
+    made = [selected(select, rules, outer.ctes) for select in _branches(tree)]
+    blocks = tuple(completed(select, rules) for select in made)
+    _alike(blocks)
+    blocks = tuple(_renamed(block, blocks[0]) for block in blocks)
+    order = _order(outer, made, blocks, rules)
+    return Form(blocks, order, _count(tree, "limit"), _count(tree, "offset") or 0)
+
+
+def _ctes(tree: exp.Query) -> dict[str, exp.Query]:
+    with_ = tree.args.get("with_")
+    if with_ is None:
+        return {}
+    only(with_, "expressions", clause="WITH")
+    found: dict[str, exp.Query] = {}
+    for cte in with_.expressions:
+        only(cte, "this", "alias", "materialized", clause="WITH")
+        only(cte.args["alias"], "this", clause="WITH")
+        name = identifier(cte.args["alias"].this)
+        if name in found:
+            raise refuse("DUPLICATE_NAME", clause="WITH", node=cte.args["alias"], name=name[:63])
+        if not isinstance(cte.this, exp.Query):
+            raise refuse("NOT_A_QUESTION", clause="WITH", node=cte)
+        _only_earlier(cte.this, name, with_)
+        found[name] = cte.this
+    used = {identifier(t.this) for t in tree.find_all(exp.Table) if isinstance(t.this, exp.Identifier)}
+    for name, query in found.items():
+        if name not in used:
+            raise refuse("CTE_UNUSED", clause="WITH", node=query, name=name[:63])
+    return found
+
+
+def _only_earlier(query: exp.Query, name: str, with_: exp.With) -> None:
+    """A common table expression sees those before it only, so expanding them ends."""
+    names = [identifier(cte.args["alias"].this) for cte in with_.expressions]
+    later = set(names[names.index(name) :])
+    for table in query.find_all(exp.Table):
+        if isinstance(table.this, exp.Identifier) and identifier(table.this) in later:
+            raise refuse("CTE_ORDER", clause="WITH", node=table, name=identifier(table.this)[:63])
+
+
+def _branches(tree: exp.Query) -> list[exp.Select]:
+    """The SELECTs of a chain of UNION ALL, in order."""
+    found: list[exp.Select] = []
+    stack: list[exp.Expr] = [tree]
+    while stack:
+        top = stack.pop()
+        if isinstance(top, exp.Subquery):
+            only(top, "this", clause="UNION")
+            _bare(top.this)
+            stack.append(top.this)
+        elif isinstance(top, exp.SetOperation):
+            if not isinstance(top, exp.Union) or top.args.get("distinct"):
+                raise refuse("SET_OPERATION", clause="UNION", node=top, what=type(top).__name__.upper())
+            allowed = ("order", "limit", "offset", "with_") if top is tree else ()
+            only(top, "this", "expression", *allowed, clause="UNION")
+            stack.extend((top.expression, top.this))
+        elif isinstance(top, exp.Select):
+            if top is not tree:
+                _bare(top)
+            found.append(top)
+        else:
+            raise refuse("NOT_A_QUESTION", clause="SQL", node=top)
+    return found
+
+
+def _bare(query: exp.Expr) -> None:
+    for part in ("order", "limit", "offset", "with_"):
+        if query.args.get(part) is not None:
+            raise refuse("NESTED_CLAUSE", clause="UNION", node=query.args[part], what=part.strip("_").upper())
+
+
+def _alike(blocks: tuple[Block, ...]) -> None:
+    """Branches of UNION ALL have the same number of outputs, of the same types, and one kind of rule."""
+    first = blocks[0]
+    for block in blocks[1:]:
+        families = zip(
+            (i.value.family for i in first.items), (i.value.family for i in block.items), strict=False
+        )
+        alike = all(a is b or Family.NULL in {a, b} for a, b in families)
+        if len(block.items) != len(first.items) or block.listing != first.listing or not alike:
+            raise refuse("UNION_DIFFERS", clause="UNION")
+        if block.listing:
+            raise refuse("SET_OPERATION", clause="UNION", what="UNION ALL")
+
+
+def _renamed(block: Block, first: Block) -> Block:
+    """The first branch of UNION ALL gives the columns their names."""
+    pairs = zip(block.items, first.items, strict=True)
+    return replace(block, items=tuple(replace(item, name=named.name) for item, named in pairs))
+
+
+# --- ORDER BY and LIMIT ---
+
+
+def _order(outer: _Outer, made: list[Select], blocks: tuple[Block, ...], rules: Rules) -> tuple[Order, ...]:
+    order = outer.query.args.get("order")
+    if order is None:
+        return ()
+    only(order, "expressions", clause="ORDER BY")
+    keys: list[Order] = []
+    for node in order.expressions:
+        if not isinstance(node, exp.Ordered):
+            raise refuse("EXPRESSION_NOT_ALLOWED", clause="ORDER BY", node=node, what="ORDER BY")
+        only(node, "this", "desc", "nulls_first", clause="ORDER BY")
+        value = _key(node.this, made, blocks, rules)
+        keys.append(Order(value, bool(node.args.get("desc")), bool(node.args.get("nulls_first"))))
+    return tuple(keys)
+
+
+def _key(node: exp.Expr, made: list[Select], blocks: tuple[Block, ...], rules: Rules) -> Value:
+    items = blocks[0].items
+    item = _named(node, items)
+    if item is None and (len(blocks) > 1 or blocks[0].listing):
+        raise refuse("ORDER_BY_OUTPUT", clause="ORDER BY", node=node)
+    if item is None:
+        value = made[0].expressions.value(node, "ORDER BY")
+        check_grouped(value, blocks[0].groups, rules, made[0].expressions, "ORDER BY")
+        if value.constant:
+            raise refuse("EXPRESSION_NOT_ALLOWED", clause="ORDER BY", node=node, what="ORDER BY constant")
+        return value
+    if len(blocks) > 1:
+        name = exp.Column(this=exp.Identifier(this=item.name, quoted=True))
+        return Value(name, item.value.family, span=span_of(node))
+    return item.value
+
+
+def _named(node: exp.Expr, items: tuple[Item, ...]) -> Item | None:
+    place = whole_number(node)
+    if place is not None:
+        if not 1 <= place <= len(items):
+            raise refuse("POSITION", clause="ORDER BY", node=node, count=str(len(items)))
+        return items[place - 1]
+    if isinstance(node, exp.Column) and not node.args.get("table") and isinstance(node.this, exp.Identifier):
+        name = identifier(node.this)
+        return next((item for item in items if item.name == name), None)
+    return None
+
+
+def _count(tree: exp.Query, part: str) -> int | None:
+    clause = tree.args.get(part)
+    if clause is None:
+        return None
+    only(clause, "expression", clause=part.upper())
+    number = whole_number(clause.expression)
+    if number is None or number > _MAX_LIMIT:
+        raise refuse("LIMIT_FORM", clause=part.upper(), node=clause, limit=str(_MAX_LIMIT))
+    return number
+
+
+# --- the Question ---
+
+
+def _question(form: Form, rules: Rules, asker: str, room_hash: str) -> Question:
+    tables = sorted({table for block in form.blocks for table in block.all_tables})
+    text = normal_text(form)
+    tree = sqlglot.parse_one(text, read="duckdb")
+    if not isinstance(tree, exp.Query):  # our own text: cannot happen, and must not pass if it does
+        raise refuse("NOT_A_QUESTION", clause="SQL")
+    constraints = () if form.blocks[0].listing else _constraints(rules, tables)
+    return Question(
+        sql=text,
+        tree=tree,
+        asker=asker,
+        room_hash=room_hash,
+        tables=tuple(tables),
+        owners=tuple(sorted({rules.table(name).owner for name in tables})),
+        outputs=tuple(_output(form, place) for place in range(len(form.blocks[0].items))),
+        constraints=constraints,
+        sources=tuple(rules.table(name) for name in tables),
+        form=form,
+    )
+
+
+def _constraints(rules: Rules, tables: list[str]) -> tuple[UnitConstraint, ...]:
+    found = [
+        UnitConstraint(
+            table=table.name,
+            column=constraint.column_name,
+            owner=table.owner,
+            minimum=constraint.minimum,
+            sql=unit_count(table.name, constraint.column_name),
+            alias=f"_hitoku_unit_{number}",
+        )
+        for number, (table, constraint) in enumerate(rules.constraints(tables), 1)
+    ]
+    if not found:
+        raise refuse("NO_THRESHOLD", clause="FROM")
+    return tuple(found)
+
+
+def _output(form: Form, place: int) -> OutputColumn:
+    values = [block.items[place].value for block in form.blocks]
+    uses = {use.ref for value in values for use in (*value.uses, *value.inside)}
+    if form.blocks[0].listing:
+        kind = OutputKind.LISTED
+    else:
+        kind = OutputKind.AGGREGATE if any(v.aggregate for v in values) else OutputKind.DIMENSION
+    sources = tuple(sorted((ref.table, ref.column) for ref in uses))
+    return OutputColumn(form.blocks[0].items[place].name, kind, sources)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must hold of a whole block: join duties, thresholds that count people, lists of the overlap only."""
+
+from __future__ import annotations
+
+from hitoku import limits
+from hitoku.questions.blocks import Select
+from hitoku.questions.expressions import Expressions
+from hitoku.questions.form import Block, Ref, Value
+from hitoku.questions.refusals import refuse
+from hitoku.questions.rows import Rows, connected
+from hitoku.questions.rules import Rules
+from hitoku.room import rules as room_rules
+
+__all__ = ["completed"]
+
+
+def completed(made: Select, rules: Rules) -> Block:
+    """The SELECT as a block of the answer, once every duty that its tables' rules set is met.
+
+    Raises:
+        Refusal: some duty is not met.
+    """
+    rows = _rows(made)
+    if len(rows.all_tables) > limits.MAX_TABLES_PER_QUESTION:
+        raise refuse("TOO_MANY_TABLES", clause="FROM", limit=str(limits.MAX_TABLES_PER_QUESTION))
+    if rules.kind(rows.all_tables) is room_rules.ListRule:
+        return _listed(made, rows, rules)
+    block = made.block
+    if block is None:
+        for item in made.items:
+            made.expressions.readable(item.value, "SELECT")
+    if block is None or not any(item.value.aggregate for item in block.items):
+        raise refuse("NO_AGGREGATE", clause="SELECT", node=made.written)
+    rules.joined_with_asker(rows.tables, rows.all_tables)
+    _units_are_counted(rows, rules)
+    return block
+
+
+def _rows(made: Select) -> Rows:
+    block = made.block
+    if block is None:
+        return connected(made.scope.rows)
+    return Rows(block.tables, block.on, block.lefts, block.where)
+
+
+def _units_are_counted(rows: Rows, rules: Rules) -> None:
+    """A threshold that counted NULLs as people would pass on rows of nobody."""
+    for table, constraint in rules.constraints(rows.all_tables):
+        ref = Ref(table.name, constraint.column_name)
+        if not rules.nulls_told(ref, rows.proven):
+            raise refuse(
+                "UNIT_NULLS_COUNTED",
+                clause="FROM",
+                rule=f"tables.{table.name}.rule.outputConstraints",
+                owner=table.owner,
+                table=table.name,
+                column=constraint.column_name,
+            )
+
+
+def _listed(made: Select, rows: Rows, rules: Rules) -> Block:
+    if made.written.args.get("group") is not None:
+        raise refuse("LIST_AGGREGATE", clause="GROUP BY", node=made.written.args["group"], what="GROUP BY")
+    if rows.lefts:
+        table = rules.table(rows.lefts[0].table)
+        raise refuse(
+            "LIST_OUTER_JOIN",
+            clause="JOIN",
+            rule=f"tables.{table.name}.rule",
+            owner=table.owner,
+            table=table.name,
+        )
+    owners = {rules.table(name).owner for name in rows.tables}
+    if len(rows.tables) < 2 or rules.asker not in owners:
+        name = next((n for n in rows.tables if rules.table(n).owner != rules.asker), rows.tables[0])
+        raise refuse(
+            "LIST_NEEDS_JOIN",
+            clause="FROM",
+            rule=f"tables.{name}.rule",
+            owner=rules.table(name).owner,
+            table=name,
+            asker=rules.asker,
+        )
+    if not made.distinct:
+        raise refuse("LIST_NEEDS_DISTINCT", clause="SELECT", node=made.written)
+    for item in made.items:
+        _list_item(item.value, rules, made.expressions)
+    return Block(rows.tables, rows.on, (), rows.where, (), made.items, (), listing=True)
+
+
+def _list_item(value: Value, rules: Rules, expressions: Expressions) -> None:
+    for use in value.uses:
+        rules.listable(use, value.span)
+    if value.plain is None:
+        expressions.readable(value, "SELECT")

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the tables in a question, asked one thing at a time. A Refusal names rule and owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlglot import exp
+
+from hitoku import limits
+from hitoku.errors import Refusal, Span
+from hitoku.questions.form import Family, Ref, Use
+from hitoku.questions.refusals import refuse
+from hitoku.room.agreement import Agreement, Column, ColumnProtection, ColumnType, Table
+from hitoku.room.rules import (
+    AggregateFunction,
+    AggregationRule,
+    JoinOperator,
+    ListRule,
+    OutputConstraint,
+    ScalarFunction,
+)
+
+__all__ = ["Rules"]
+
+_FAMILIES: Final = {
+    ColumnType.STRING: Family.STRING,
+    ColumnType.BOOLEAN: Family.BOOLEAN,
+    ColumnType.DATE: Family.DATE,
+    ColumnType.TIMESTAMP: Family.TIMESTAMP,
+}
+_MAX_SUMMABLE_DIGITS: Final = 27  # leaves 11 digits of a 38-digit sum for the number of rows
+
+
+class Rules:
+    """What the owners of the tables allow this asker."""
+
+    def __init__(self, agreement: Agreement, asker: str) -> None:
+        self.agreement = agreement
+        self.asker = asker
+        self._parts = 0
+
+    def spend(self, parts: int, node: exp.Expr) -> None:
+        """Count parts that stand for a name, so that names of names cannot grow without bound."""
+        self._parts += parts
+        if self._parts > limits.MAX_SQL_NODES:
+            raise refuse("TOO_MANY_PARTS", clause="SQL", node=node, limit=str(limits.MAX_SQL_NODES))
+
+    def table(self, name: str) -> Table:
+        """A table that is known to be in the room."""
+        table = self.agreement.table(name)
+        if table is None:
+            raise refuse("UNKNOWN_TABLE", clause="FROM", table=name)
+        return table
+
+    def column(self, ref: Ref) -> Column:
+        """A column that is known to be in the room."""
+        column = self.table(ref.table).column(ref.column)
+        if column is None:
+            raise refuse("UNKNOWN_COLUMN", column=ref.column)
+        return column
+
+    def family(self, ref: Ref) -> Family:
+        """The type family of a column."""
+        return _FAMILIES.get(self.column(ref).type, Family.NUMBER)
+
+    def usable(self, node: exp.Expr, name: str) -> Table:
+        """A table that may be asked at all."""
+        table = self.agreement.table(name)
+        if table is None:
+            raise refuse("UNKNOWN_TABLE", clause="FROM", node=node, table=_clean(name))
+        if table.rule is None:
+            raise refuse(
+                "NO_RULE",
+                clause="FROM",
+                node=node,
+                rule=f"tables.{name}.rule",
+                owner=table.owner,
+                table=name,
+            )
+        return table
+
+    def kind(self, tables: Iterable[str]) -> type[AggregationRule] | type[ListRule]:
+        """The one kind of rule that all tables of a question have."""
+        listing: set[str] = set()
+        counting: set[str] = set()
+        for name in tables:
+            (listing if isinstance(self.table(name).rule, ListRule) else counting).add(name)
+        if listing and counting:
+            raise refuse(
+                "RULE_KINDS_DIFFER",
+                clause="FROM",
+                tables=", ".join(sorted(listing)),
+                others=", ".join(sorted(counting)),
+            )
+        return ListRule if listing else AggregationRule
+
+    def joinable(self, use: Use) -> None:
+        """Refuse a column that its rule does not list for joins."""
+        table = self.table(use.ref.table)
+        if table.rule is None or use.ref.column not in table.rule.join_columns:
+            raise self._refusal("JOIN_COLUMN", use, "joinColumns", "JOIN")
+
+    def comparable(self, left: Use, right: Use) -> None:
+        """Refuse a join of columns whose protected values are not equal where their values are."""
+        a, b = self.column(left.ref), self.column(right.ref)
+        names = {
+            "left": f"{left.ref.table}.{left.ref.column}",
+            "right": f"{right.ref.table}.{right.ref.column}",
+        }
+        if a.protection is not b.protection:
+            raise refuse("JOIN_PROTECTIONS_DIFFER", clause="JOIN", span=right.span or left.span, params=names)
+        if a.protection is ColumnProtection.CLEARTEXT:
+            if self.family(left.ref) is not self.family(right.ref):
+                raise refuse("JOIN_TYPES_DIFFER", clause="JOIN", span=right.span or left.span, params=names)
+            return
+        if a.type.equivalence_class != b.type.equivalence_class:
+            raise refuse("JOIN_TYPES_DIFFER", clause="JOIN", span=right.span or left.span, params=names)
+        if a.name != b.name and not self.agreement.settings.allow_joins_on_columns_with_different_names:
+            raise refuse(
+                "JOIN_NAMES_DIFFER",
+                clause="JOIN",
+                span=right.span or left.span,
+                rule="settings.allow_joins_on_columns_with_different_names",
+                params=names,
+            )
+
+    def operator(self, tables: Iterable[str], operator: JoinOperator, node: exp.Expr) -> None:
+        """Refuse AND or OR in a join condition where a rule does not list it."""
+        for name in sorted(set(tables)):
+            table = self.table(name)
+            if table.rule is not None and operator not in table.rule.allowed_join_operators:
+                raise refuse(
+                    "JOIN_OPERATOR",
+                    clause="JOIN",
+                    node=node,
+                    rule=f"tables.{name}.rule.allowedJoinOperators",
+                    owner=table.owner,
+                    operator=operator.value,
+                    table=name,
+                )
+
+    def joined_with_asker(self, inner: Iterable[str], tables: Iterable[str]) -> None:
+        """Refuse a table that must be inner-joined with one of the asker's and is not.
+
+        Inner-joined tables are all connected, so it is enough that one of them is the asker's.
+        """
+        inside = frozenset(inner)
+        owners = {self.table(name).owner for name in inside}
+        for name in tables:
+            table = self.table(name)
+            if not isinstance(table.rule, AggregationRule) or table.rule.join_required is None:
+                continue
+            if name not in inside or self.asker not in owners:
+                raise refuse(
+                    "JOIN_REQUIRED",
+                    clause="FROM",
+                    rule=f"tables.{name}.rule.joinRequired",
+                    owner=table.owner,
+                    table=name,
+                    asker=self.asker,
+                )
+
+    def scalar(self, function: ScalarFunction, uses: Iterable[Use], node: exp.Expr, clause: str) -> None:
+        """Refuse a scalar function that the rule of a table it is computed from does not list."""
+        for name in sorted({use.ref.table for use in uses}):
+            table = self.table(name)
+            if isinstance(table.rule, AggregationRule) and function in table.rule.scalar_functions:
+                continue
+            raise refuse(
+                "SCALAR_FUNCTION",
+                clause=clause,
+                node=node,
+                rule=f"tables.{name}.rule.scalarFunctions",
+                owner=table.owner,
+                function=function.value,
+                table=name,
+            )
+
+    def dimension(self, use: Use, clause: str, span: Span | None) -> None:
+        """Refuse a column that may not be selected, grouped by or filtered by."""
+        table = self.table(use.ref.table)
+        rule = table.rule
+        allowed = rule.list_columns if isinstance(rule, ListRule) else rule.dimension_columns if rule else ()
+        if use.ref.column not in allowed:
+            field = "listColumns" if isinstance(rule, ListRule) else "dimensionColumns"
+            where = Use(use.ref, use.span or span)
+            raise self._refusal(
+                "LIST_COLUMN" if isinstance(rule, ListRule) else "DIMENSION", where, field, clause
+            )
+
+    def listable(self, use: Use, span: Span | None) -> None:
+        """Refuse a column that a list may not show; a fingerprint never may, whatever the rule lists."""
+        self.dimension(use, "SELECT", span)
+        if self.column(use.ref).protection is ColumnProtection.FINGERPRINT:
+            raise self._refusal("LIST_FINGERPRINT", Use(use.ref, use.span or span), "listColumns", "SELECT")
+
+    def aggregated(self, use: Use, function: AggregateFunction, clause: str) -> None:
+        """Refuse an aggregate that the column's rule does not list."""
+        rule = self.table(use.ref.table).rule
+        if not isinstance(rule, AggregationRule) or not _lists(rule, use.ref.column, function):
+            raise self._refusal("AGGREGATE", use, "aggregateColumns", clause, function=function.value)
+        column = self.column(use.ref)
+        sums = function in {AggregateFunction.SUM, AggregateFunction.SUM_DISTINCT}
+        if sums and column.precision is not None and column.precision > _MAX_SUMMABLE_DIGITS:
+            raise self._refusal("SUM_OVERFLOW", use, "aggregateColumns", clause)
+
+    def nulls_told(self, ref: Ref, proven: frozenset[Ref]) -> bool:
+        """Whether a count of the column counts no NULL: encrypted NULLs look like values unless preserved."""
+        column = self.column(ref)
+        return (
+            column.protection is ColumnProtection.CLEARTEXT
+            or self.agreement.settings.preserve_nulls
+            or not column.nullable
+            or ref in proven
+        )
+
+    def row_count(self, tables: Iterable[str], proven: frozenset[Ref]) -> Ref | None:
+        """A column whose COUNT is allowed and equals COUNT(*), because it is never NULL in these rows."""
+        for name in sorted(tables):
+            rule = self.table(name).rule
+            if not isinstance(rule, AggregationRule):
+                continue
+            for column in self.table(name).columns:
+                ref = Ref(name, column.name)
+                filled = not column.nullable or ref in proven
+                if filled and _lists(rule, column.name, AggregateFunction.COUNT):
+                    return ref
+        return None
+
+    def constraints(self, tables: Iterable[str]) -> list[tuple[Table, OutputConstraint]]:
+        """The thresholds of all tables; of several on one column the strictest."""
+        found: list[tuple[Table, OutputConstraint]] = []
+        for name in sorted(tables):
+            table = self.table(name)
+            if not isinstance(table.rule, AggregationRule):
+                continue
+            strictest: dict[str, OutputConstraint] = {}
+            for constraint in table.rule.output_constraints:
+                before = strictest.get(constraint.column_name)
+                if before is None or constraint.minimum > before.minimum:
+                    strictest[constraint.column_name] = constraint
+            found.extend((table, strictest[column]) for column in sorted(strictest))
+        return found
+
+    def _refusal(self, code: str, use: Use, field: str, clause: str, **params: str) -> Refusal:
+        return refuse(
+            code,
+            clause=clause,
+            span=use.span,
+            rule=f"tables.{use.ref.table}.rule.{field}",
+            owner=self.table(use.ref.table).owner,
+            table=use.ref.table,
+            column=use.ref.column,
+            params=params,
+        )
+
+
+def _lists(rule: AggregationRule, column: str, function: AggregateFunction) -> bool:
+    return any(a.function is function and column in a.column_names for a in rule.aggregate_columns)
+
+
+def _clean(name: str) -> str:
+    """A name of the asker's that no table has, short and printable."""
+    return "".join(c if c.isprintable() else "?" for c in name[:63])

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agreement: what all members of a room sign. Pure data; no file, key or clock is touched here.
+
+`Agreement` validates all that can be told from the agreement alone: names, references, duties (a host
+owns no table), rules against columns. `Room` adds the members' signatures; `hitoku.room.signing`
+makes and verifies them.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from hitoku import limits
+from hitoku.room.rules import AggregateFunction, AggregationRule, ColumnName, ListRule, Rule
+from hitoku.room.settings import Settings
+
+__all__ = [
+    "Ability",
+    "Agreement",
+    "Column",
+    "ColumnProtection",
+    "ColumnType",
+    "Member",
+    "ProtectionName",
+    "PublicKey",
+    "Room",
+    "Signature",
+    "Table",
+]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(-[a-z0-9_]+)*")
+_KEY_PREFIX = "ed25519:"
+# Points of small order: under such a "key" anybody can make valid signatures. The sign bit is masked.
+_WEAK_KEYS = frozenset(
+    bytes.fromhex(y)
+    for y in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+_HEADER = re.compile(r"[a-z0-9_](([a-z0-9_ ]+-)*([a-z0-9_ ]+))?")
+
+
+def _name(value: str) -> str:
+    if len(value) > limits.MAX_NAME_CHARS or not _NAME.fullmatch(value):
+        raise ValueError(
+            f"a name is 1 to {limits.MAX_NAME_CHARS} of a-z, 0-9, _ and - and begins with a letter"
+        )
+    return value
+
+
+def _key(value: str) -> str:
+    try:
+        raw = base64.b64decode(value.removeprefix(_KEY_PREFIX), validate=True)
+    except ValueError:
+        raw = b""
+    # One key has one spelling, or one key could stand for two members.
+    if len(raw) != 32 or value != _KEY_PREFIX + base64.b64encode(raw).decode():
+        raise ValueError("a key is `ed25519:` and 32 bytes in base64")
+    if raw[:31] + bytes([raw[31] & 0x7F]) in _WEAK_KEYS:
+        raise ValueError("this key is no key: anybody can sign for it")
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must be printable text on one line")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+PublicKey = Annotated[str, AfterValidator(_key)]
+
+
+class Ability(StrEnum):
+    """What a member may do in a room."""
+
+    QUERY = "query"
+    RECEIVE = "receive"
+    HOST = "host"
+    COMPUTE = "compute"
+
+
+class ColumnProtection(StrEnum):
+    """What a column is where it leaves its owner's node."""
+
+    FINGERPRINT = "fingerprint"
+    SEALED = "sealed"
+    CLEARTEXT = "cleartext"
+
+
+class ColumnType(StrEnum):
+    """The type of a column's values before protection."""
+
+    STRING = "string"
+    SMALLINT = "smallint"
+    INT = "int"
+    BIGINT = "bigint"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    DOUBLE = "double"
+    TIMESTAMP = "timestamp"
+
+    @property
+    def equivalence_class(self) -> str | None:
+        """The class within which fingerprints can be equal (AWS C3R); None where it has none."""
+        return {
+            ColumnType.STRING: "STRING",
+            ColumnType.SMALLINT: "BIGINT",
+            ColumnType.INT: "BIGINT",
+            ColumnType.BIGINT: "BIGINT",
+            ColumnType.BOOLEAN: "BOOLEAN",
+            ColumnType.DATE: "DATE",
+        }.get(self)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether SUM and AVG make sense."""
+        return self in {
+            ColumnType.SMALLINT,
+            ColumnType.INT,
+            ColumnType.BIGINT,
+            ColumnType.DECIMAL,
+            ColumnType.FLOAT,
+            ColumnType.DOUBLE,
+        }
+
+
+class ProtectionName(StrEnum):
+    """The ways a question can be computed."""
+
+    TOKENS = "tokens"
+    CROSSTAB = "crosstab"
+    SHARES = "shares"
+    ENCLAVE = "enclave"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Member(_Part):
+    """A company in the room."""
+
+    name: Name
+    key: PublicKey
+    """The Ed25519 public key: `ed25519:` and 32 bytes in base64."""
+    abilities: tuple[Ability, ...] = ()
+
+
+class Column(_Part):
+    """One contributed column, named by its target header."""
+
+    name: ColumnName
+    type: ColumnType
+    protection: ColumnProtection
+    nullable: bool = True
+    precision: Annotated[int, Field(ge=1, le=38)] | None = None
+    scale: Annotated[int, Field(ge=0, le=38)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not _HEADER.fullmatch(self.name):
+            raise ValueError(f"column {self.name!r}: not a valid target header")
+        if self.protection is ColumnProtection.FINGERPRINT and self.type.equivalence_class is None:
+            raise ValueError(f"column {self.name!r}: a {self.type} cannot be a fingerprint column")
+        decimal = self.type is ColumnType.DECIMAL
+        if decimal != (self.precision is not None) or decimal != (self.scale is not None):
+            raise ValueError(f"column {self.name!r}: precision and scale belong to decimals, both")
+        if self.precision is not None and self.scale is not None and self.scale > self.precision:
+            raise ValueError(f"column {self.name!r}: scale is larger than precision")
+        return self
+
+
+class Table(_Part):
+    """One contributed table and the rule for questions on it. No rule: no question."""
+
+    name: Name
+    owner: Name
+    columns: tuple[Column, ...] = Field(min_length=1, max_length=limits.MAX_TABLE_COLUMNS)
+    rule: Rule | None = None
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name, if there is one."""
+        return next((c for c in self.columns if c.name == name), None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [c.name for c in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"table {self.name!r}: two columns have one name")
+        if self.rule is not None:
+            self._check_rule(self.rule)
+        return self
+
+    def _check_rule(self, rule: AggregationRule | ListRule) -> None:
+        def known(field: str, names: tuple[str, ...]) -> None:
+            missing = [n for n in names if self.column(n) is None]
+            if missing:
+                raise ValueError(f"table {self.name!r}: rule.{field} names unknown columns {missing}")
+
+        known("joinColumns", rule.join_columns)
+        if isinstance(rule, ListRule):
+            known("listColumns", rule.list_columns)
+            return
+        known("dimensionColumns", rule.dimension_columns)
+        known("outputConstraints", tuple(c.column_name for c in rule.output_constraints))
+        for aggregate in rule.aggregate_columns:
+            known("aggregateColumns", aggregate.column_names)
+            for name in aggregate.column_names:
+                self._check_aggregate(name, aggregate.function)
+        for name in rule.dimension_columns:
+            column = self.column(name)
+            if column is not None and column.protection is not ColumnProtection.CLEARTEXT:
+                raise ValueError(f"table {self.name!r}: dimension column {name!r} must be cleartext")
+        for name in (*rule.join_columns, *(c.column_name for c in rule.output_constraints)):
+            column = self.column(name)
+            if column is not None and column.protection is ColumnProtection.SEALED:
+                raise ValueError(
+                    f"table {self.name!r}: sealed column {name!r} can neither join nor be counted"
+                )
+
+    def _check_aggregate(self, name: str, function: AggregateFunction) -> None:
+        column = self.column(name)
+        if column is None:
+            return
+        counting = function in {AggregateFunction.COUNT, AggregateFunction.COUNT_DISTINCT}
+        if not counting and (
+            column.protection is not ColumnProtection.CLEARTEXT or not column.type.is_number
+        ):
+            raise ValueError(
+                f"table {self.name!r}: {function} needs a cleartext number, {name!r} is "
+                f"{column.protection} {column.type}"
+            )
+        if function is AggregateFunction.COUNT_DISTINCT and column.protection is ColumnProtection.SEALED:
+            raise ValueError(f"table {self.name!r}: sealed column {name!r} has no distinct count")
+
+
+class Agreement(_Part):
+    """What the members agree on. Every member signs its canonical form."""
+
+    format: Literal["hitoku/room/1"] = "hitoku/room/1"
+    id: UUID
+    """C3R's collaboration id: the salt of the encrypted columns' keys."""
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+    version: Annotated[int, Field(ge=1, strict=True)] = 1
+    previous: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Hash of the canonical form of the version before; None for the first."""
+    settings: Settings = Settings()
+    protections: tuple[ProtectionName, ...] = Field(default=(ProtectionName.TOKENS,), min_length=1)
+    members: tuple[Member, ...] = Field(min_length=1, max_length=limits.MAX_MEMBERS)
+    tables: tuple[Table, ...] = Field(default=(), max_length=limits.MAX_TABLES)
+
+    def member(self, name: str) -> Member | None:
+        """The member of that name, if there is one."""
+        return next((m for m in self.members if m.name == name), None)
+
+    def table(self, name: str) -> Table | None:
+        """The table of that name, if there is one."""
+        return next((t for t in self.tables if t.name == name), None)
+
+    def able(self, ability: Ability) -> tuple[Member, ...]:
+        """The members that have an ability, in the order of the agreement."""
+        return tuple(m for m in self.members if ability in m.abilities)
+
+    def owners(self) -> frozenset[str]:
+        """The names of all members that own a table."""
+        return frozenset(t.owner for t in self.tables)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for what, names in (
+            ("members", [m.name for m in self.members]),
+            ("member keys", [m.key for m in self.members]),
+            ("tables", [t.name for t in self.tables]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"two {what} are the same")
+        if (self.version == 1) != (self.previous is None):
+            raise ValueError("version 1 has no previous version, every later one names it")
+        for table in self.tables:
+            if self.member(table.owner) is None:
+                raise ValueError(f"table {table.name!r}: owner {table.owner!r} is no member")
+            clear = [c.name for c in table.columns if c.protection is ColumnProtection.CLEARTEXT]
+            if clear and not self.settings.allow_cleartext:
+                raise ValueError(
+                    f"table {table.name!r}: cleartext columns {clear} need settings.allow_cleartext"
+                )
+        for host in self.able(Ability.HOST):
+            # A host with the room secret could try every phone number against the fingerprints.
+            if host.name in self.owners():
+                raise ValueError(f"host {host.name!r} owns a table: a host must own none")
+            if Ability.RECEIVE in host.abilities:
+                raise ValueError(f"host {host.name!r} receives answers: a host must receive none")
+        return self
+
+
+class Signature(_Part):
+    """One member's signature of the agreement's canonical form."""
+
+    member: Name
+    signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
+    """Ed25519, 64 bytes in base64."""
+
+
+class Room(_Part):
+    """An agreement with the signatures gathered so far; in force when every member has signed."""
+
+    agreement: Agreement
+    signatures: tuple[Signature, ...] = Field(default=(), max_length=limits.MAX_MEMBERS)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between two versions of an agreement, and who must sign the difference.
+
+A new version needs the signatures of the members *whose data or duty it touches*:
+
+- a table's owner, where the table, its columns or its rule change;
+- the member itself, where its key or abilities change or it comes or goes;
+- every owner of a table (before and after), where others' reach over their data changes: members,
+  abilities, keys, settings, protections;
+- a host or compute member, where its own duty begins or ends.
+
+A partner's own new table touches no one else's data: every question still has to pass all tables'
+rules. The name of the room touches everybody, since it tells people what they agree to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hitoku.errors import RoomError
+from hitoku.room.agreement import Agreement, Table
+
+__all__ = ["Change", "changes", "must_sign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference.
+
+    Attributes:
+        path: where, e.g. ``tables.flights.rule.outputConstraints``.
+        kind: ``added``, ``removed`` or ``changed``.
+        before: JSON-ready value before; None where it was added.
+        after: JSON-ready value after; None where it was removed.
+        touches: names of the members whose data or duty it touches, sorted.
+    """
+
+    path: str
+    kind: str
+    before: Any
+    after: Any
+    touches: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "before": self.before,
+            "after": self.after,
+            "touches": list(self.touches),
+        }
+
+
+def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
+    """All differences, in the order of the agreement's fields.
+
+    Raises:
+        RoomError: the two are not versions of one room.
+    """
+    if old.id != new.id:
+        raise RoomError("these are two rooms, not two versions of one: their ids differ")
+    everyone = {m.name for m in (*old.members, *new.members)}
+    owners = old.owners() | new.owners()
+    found: list[Change] = []
+    if old.name != new.name:
+        found.append(_change("name", old.name, new.name, everyone))
+    for field, value in _dump(old.settings).items():
+        after = _dump(new.settings)[field]
+        if value != after:
+            found.append(_change(f"settings.{field}", value, after, owners))
+    if set(old.protections) != set(new.protections):
+        found.append(_change("protections", sorted(old.protections), sorted(new.protections), owners))
+    found += _members(old, new, owners)
+    found += _tables(old, new)
+    return tuple(found)
+
+
+def must_sign(old: Agreement, new: Agreement) -> frozenset[str]:
+    """The members of `new` that must sign it because a change touches them.
+
+    A member that goes is not among them: it cannot be made to stay, and its tables go with it.
+    """
+    touched = {name for change in changes(old, new) for name in change.touches}
+    return frozenset(touched) & frozenset(m.name for m in new.members)
+
+
+def _members(old: Agreement, new: Agreement, owners: frozenset[str]) -> list[Change]:
+    found = []
+    for name in _union([m.name for m in old.members], [m.name for m in new.members]):
+        before, after = old.member(name), new.member(name)
+        touches = owners | {name}
+        if before is None or after is None:
+            found.append(_change(f"members.{name}", _dump(before), _dump(after), touches))
+            continue
+        if before.key != after.key:
+            found.append(_change(f"members.{name}.key", before.key, after.key, touches))
+        if set(before.abilities) != set(after.abilities):
+            found.append(
+                _change(
+                    f"members.{name}.abilities",
+                    sorted(before.abilities),
+                    sorted(after.abilities),
+                    touches,
+                )
+            )
+    return found
+
+
+def _tables(old: Agreement, new: Agreement) -> list[Change]:
+    found = []
+    for name in _union([t.name for t in old.tables], [t.name for t in new.tables]):
+        before, after = old.table(name), new.table(name)
+        touches = {t.owner for t in (before, after) if t is not None}
+        if before is None or after is None:
+            found.append(_change(f"tables.{name}", _dump(before), _dump(after), touches))
+            continue
+        if before.owner != after.owner:
+            found.append(_change(f"tables.{name}.owner", before.owner, after.owner, touches))
+        for column in _union([c.name for c in before.columns], [c.name for c in after.columns]):
+            pair = _dump(before.column(column)), _dump(after.column(column))
+            if pair[0] != pair[1]:
+                found.append(_change(f"tables.{name}.columns.{column}", *pair, touches))
+        if _order(before) != _order(after):
+            found.append(_change(f"tables.{name}.columns", _order(before), _order(after), touches))
+        rules = _dump(before.rule), _dump(after.rule)
+        if rules[0] != rules[1]:
+            found += _rule(f"tables.{name}.rule", *rules, touches)
+    return found
+
+
+def _order(table: Table) -> list[str]:
+    return [c.name for c in table.columns]
+
+
+def _rule(path: str, old: Any, new: Any, touches: set[str]) -> list[Change]:
+    if old is None or new is None or old["type"] != new["type"]:
+        return [_change(path, old, new, touches)]
+    fields = _union(list(old), list(new))
+    return [
+        _change(f"{path}.{field}", old.get(field), new.get(field), touches)
+        for field in fields
+        if old.get(field) != new.get(field)
+    ]
+
+
+def _change(path: str, before: Any, after: Any, touches: set[str] | frozenset[str]) -> Change:
+    kind = "added" if before is None else "removed" if after is None else "changed"
+    return Change(path, kind, before, after, tuple(sorted(touches)))
+
+
+def _dump(part: Any) -> Any:
+    return None if part is None else part.model_dump(mode="json", by_alias=True)
+
+
+def _union(first: list[str], second: list[str]) -> list[str]:
+    return [*first, *(name for name in second if name not in first)]

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An owner's consent: its signed word that one question may run once, on one host, under one plan, soon.
+
+A consent binds everything that decides what is released: the agreement, the question in normal form, the
+disclosure plan (thresholds and receivers), protection, asker, host, the run's id and the time. The host
+checks each of them itself, and lets a run's id be used once.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hitoku import limits
+from hitoku.errors import Refusal, RoomError
+from hitoku.ports import KeyStore
+from hitoku.room.agreement import Agreement, Name
+from hitoku.room.canonical import canonical_json
+from hitoku.room.keys import valid_signature
+
+__all__ = ["Consent", "Hash", "RunId", "RunRegister", "check_consents", "give_consent", "moment"]
+
+_DOMAIN: Final = b"hitoku/consent/1\n"
+
+Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+def _moment(text: str) -> str:
+    if moment(datetime.fromisoformat(text)) != text:
+        raise ValueError("a time is YYYY-MM-DDThh:mm:ssZ")
+    return text
+
+
+Moment = Annotated[str, Field(max_length=20), AfterValidator(_moment)]
+
+
+def moment(time: datetime) -> str:
+    """A time as consents and answers write it: UTC, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Consent(BaseModel):
+    """One owner's consent to one run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: Literal["hitoku/consent/1"] = "hitoku/consent/1"
+    owner: Name
+    room: Hash
+    question: Hash
+    plan: Hash
+    protection: Annotated[str, Field(pattern=r"^[a-z]{1,32}$")]
+    asker: Name
+    host: Name
+    run: RunId
+    issued: Moment
+    expires: Moment
+    signature: Annotated[str, Field(pattern=r"^([A-Za-z0-9+/]{86}==)?$")] = ""
+
+    def message(self) -> bytes:
+        """The bytes that the owner signs."""
+        return _DOMAIN + canonical_json(self.model_dump(mode="json", exclude={"signature"}))
+
+
+def give_consent(
+    keys: KeyStore,
+    now: datetime,
+    *,
+    owner: str,
+    room: str,
+    question: str,
+    plan: str,
+    protection: str,
+    asker: str,
+    host: str,
+    run: str,
+) -> Consent:
+    """Sign a consent that ends `limits.CONSENT_SECONDS` from now.
+
+    Raises:
+        SecretError: the owner's key cannot be read.
+    """
+    consent = Consent(
+        owner=owner,
+        room=room,
+        question=question,
+        plan=plan,
+        protection=protection,
+        asker=asker,
+        host=host,
+        run=run,
+        issued=moment(now),
+        expires=moment(now + timedelta(seconds=limits.CONSENT_SECONDS)),
+    )
+    signature = base64.b64encode(keys.sign(consent.message())).decode()
+    return consent.model_copy(update={"signature": signature})
+
+
+def check_consents(
+    consents: Iterable[Consent],
+    agreement: Agreement,
+    now: datetime,
+    *,
+    owners: Iterable[str],
+    room: str,
+    question: str,
+    plan: str,
+    protection: str,
+    asker: str,
+    host: str,
+    run: str,
+) -> None:
+    """Accept only one valid consent of every owner, and no other, to exactly this run.
+
+    Raises:
+        Refusal: a consent is missing, forged, for something else, too old or from the future.
+    """
+    wanted = set(owners)
+    seen: set[str] = set()
+    for consent in consents:
+        member = agreement.member(consent.owner)
+        if consent.owner not in wanted or member is None or consent.owner in seen:
+            raise _refuse(
+                "CONSENT_UNEXPECTED", f"{consent.owner!r} need not consent, or did so twice", consent.owner
+            )
+        if not valid_signature(member.key, consent.message(), consent.signature):
+            raise _refuse(
+                "CONSENT_FORGED",
+                f"the consent of {consent.owner!r} does not carry its signature",
+                consent.owner,
+            )
+        said = (consent.room, consent.question, consent.plan, consent.protection)
+        to = (consent.asker, consent.host, consent.run)
+        if said != (room, question, plan, protection) or to != (asker, host, run):
+            raise _refuse("CONSENT_MISMATCH", f"{consent.owner!r} consented to something else", consent.owner)
+        issued, expires = (datetime.fromisoformat(t) for t in (consent.issued, consent.expires))
+        skew = timedelta(seconds=limits.CLOCK_SKEW_SECONDS)
+        longest = timedelta(seconds=limits.CONSENT_SECONDS)
+        if not (issued - skew <= now <= expires + skew and expires - issued <= longest):
+            raise _refuse(
+                "CONSENT_EXPIRED", f"the consent of {consent.owner!r} is not for this time", consent.owner
+            )
+        seen.add(consent.owner)
+    lacking = sorted(wanted - seen)
+    if lacking:
+        raise _refuse("CONSENT_MISSING", f"no consent of {', '.join(lacking)}", lacking[0])
+
+
+def _refuse(code: str, message: str, owner: str) -> Refusal:
+    return Refusal(
+        code, message + ": nothing was run", owner=owner, remedy="ask again; consents are for one run"
+    )
+
+
+class RunRegister:
+    """The runs a host has seen, so that no consent serves twice; in files, so a restart forgets nothing."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def claim(self, run: str, now: datetime) -> None:
+        """Take a run's id for good.
+
+        Raises:
+            Refusal: it was used before.
+            RoomError: that cannot be recorded; nothing may run then.
+        """
+        try:
+            self._directory.mkdir(exist_ok=True)
+            self._prune(now)
+        except OSError as error:
+            raise RoomError(f"{self._directory}: cannot record the run ({error.strerror})") from None
+        try:
+            handle = os.open(self._directory / run, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except FileExistsError:
+            raise Refusal(
+                "CONSENT_REPLAYED", "these consents were used before: nothing was run", remedy="ask again"
+            ) from None
+        except OSError as error:
+            raise RoomError(f"{self._directory}: cannot record the run ({error.strerror})") from None
+
+    def _prune(self, now: datetime) -> None:
+        # A consent ends by its time; only its id until then must be known. Twice that, to be safe.
+        oldest = now.timestamp() - 2 * (limits.CONSENT_SECONDS + 2 * limits.CLOCK_SKEW_SECONDS)
+        for path in self._directory.iterdir():
+            with suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()

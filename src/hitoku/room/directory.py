@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Member directories and workspaces: where things are when several members share one machine.
+
+A member directory belongs to one member: ``member.toml`` (its name), ``member.key``, optionally
+``shared.secret``, ``tables/``, ``answers/``, and ``rooms/<room id>.json``, the member's own record of the
+agreement it signed. A workspace is a directory with ``room.yaml`` and ``peers.toml``, which says where the
+member directories are::
+
+    [members]
+    airport = "airport"
+    host = "host"
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hitoku.errors import RoomError
+from hitoku.room.agreement import Ability, Agreement, Room
+from hitoku.room.canonical import agreement_hash, canonical
+from hitoku.room.files import load_agreement, load_room, write_whole
+from hitoku.room.keys import KEY_FILE, SECRET_FILE, FileKeyStore, generate_key
+from hitoku.room.signing import verify
+
+__all__ = ["MemberDirectory", "Workspace", "write_peers"]
+
+PEERS_FILE: Final = "peers.toml"
+MEMBER_FILE: Final = "member.toml"
+ROOM_FILE: Final = "room.yaml"
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > 1_000_000:
+            raise RoomError(f"{path}: too large")
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RoomError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise RoomError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise RoomError(f"{path}: not valid TOML") from None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberDirectory:
+    """One member's place: its name, key, tables and records."""
+
+    path: Path
+    name: str
+
+    @classmethod
+    def create(cls, path: Path, name: str) -> MemberDirectory:
+        """Make a member's directory with a new key in it.
+
+        Raises:
+            SecretError: there is a key already.
+            RoomError: the directory cannot be made.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o700)
+        except OSError as error:
+            raise RoomError(f"{path}: cannot be made ({error.strerror})") from None
+        generate_key(path)
+        write_whole(path / MEMBER_FILE, f"name = {json.dumps(name)}\n".encode())
+        (path / "tables").mkdir(exist_ok=True)
+        return cls(path, name)
+
+    @classmethod
+    def open(cls, path: Path) -> MemberDirectory:
+        """Open a member's directory.
+
+        Raises:
+            RoomError: it is none.
+        """
+        name = _toml(path / MEMBER_FILE).get("name")
+        if not isinstance(name, str):
+            raise RoomError(f'{path / MEMBER_FILE}: needs `name = "..."`')
+        return cls(path, name)
+
+    def keys(self, environment: Mapping[str, str] | None = None) -> FileKeyStore:
+        """The member's keys."""
+        return FileKeyStore(self.path, environment)
+
+    @property
+    def key_file(self) -> Path:
+        """Where the member's key is."""
+        return self.path / KEY_FILE
+
+    def table_file(self, table: str) -> Path | None:
+        """The file of a table in `tables/`, if there is one: Parquet first, then CSV."""
+        candidates = (self.path / "tables" / f"{table}.{suffix}" for suffix in ("parquet", "csv"))
+        return next((path for path in candidates if path.is_file()), None)
+
+    def remember(self, agreement: Agreement) -> None:
+        """Keep the agreement that the member signs, as its own word on what the room is.
+
+        Raises:
+            RoomError: the member signed a later version before, or another agreement as this version.
+        """
+        path = self._record(agreement)
+        if path.exists():
+            before = load_agreement(path)
+            if before.version > agreement.version:
+                raise RoomError(
+                    f"{self.name!r} signed version {before.version} of this room; version "
+                    f"{agreement.version} would take it back"
+                )
+            if before.version == agreement.version and agreement_hash(before) != agreement_hash(agreement):
+                raise RoomError(
+                    f"{self.name!r} signed another version {before.version} of this room: give the changed "
+                    "one a new version number and the hash of the one before"
+                )
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, canonical(agreement))
+
+    def room(self, shared: Room) -> Room:
+        """The room as this member knows it: the agreement it signed, in force by everybody's signatures.
+
+        The agreement in `shared` counts for nothing; only its signatures are taken, and only where they
+        fit the member's own record.
+
+        Raises:
+            RoomError: the member signed no such agreement, or it is not in force, or the member is a host
+                and its directory holds a shared secret.
+        """
+        path = self._record(shared.agreement)
+        if not path.exists():
+            raise RoomError(
+                f"{self.name!r} has no record of having signed room {shared.agreement.name!r}: look at it "
+                "with `hitoku room show` and sign it with `hitoku room sign`"
+            )
+        own = load_agreement(path)
+        if agreement_hash(own) != agreement_hash(shared.agreement):
+            raise RoomError(
+                f"the room file is not what {self.name!r} signed (version {own.version}): it was altered, "
+                "rolled back, or changed without asking"
+            )
+        room = Room(agreement=own, signatures=shared.signatures)
+        verify(room)
+        self.check_duties(own)
+        return room
+
+    def check_duties(self, agreement: Agreement) -> None:
+        """Refuse a host whose directory holds what no host may have.
+
+        Raises:
+            RoomError: the member is a host in the room and its directory holds a shared secret.
+        """
+        member = agreement.member(self.name)
+        if member is None:
+            raise RoomError(f"{self.name!r} is no member of room {agreement.name!r}")
+        if Ability.HOST in member.abilities and (self.path / SECRET_FILE).exists():
+            raise RoomError(
+                f"{self.path / SECRET_FILE}: a host must not hold the shared secret: with it, it could try "
+                "every value against the fingerprints. Remove it, and make a new secret: this one is spent"
+            )
+
+    def _record(self, agreement: Agreement) -> Path:
+        return self.path / "rooms" / f"{agreement.id}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A room file with the member directories that are on this machine."""
+
+    path: Path
+    room: Room
+    members: Mapping[str, MemberDirectory]
+
+    @classmethod
+    def open(cls, path: Path) -> Workspace:
+        """Open a workspace by its directory or its room file.
+
+        Raises:
+            RoomError: the room file or `peers.toml` cannot be used, or names a directory of another member.
+        """
+        room_file = path / ROOM_FILE if path.is_dir() else path
+        room = load_room(room_file)
+        peers = _toml(room_file.parent / PEERS_FILE).get("members")
+        if not isinstance(peers, dict):
+            raise RoomError(f"{room_file.parent / PEERS_FILE}: needs a [members] table")
+        members: dict[str, MemberDirectory] = {}
+        for name, place in peers.items():
+            if not isinstance(place, str):
+                raise RoomError(f"{room_file.parent / PEERS_FILE}: members.{name} must be a path")
+            directory = MemberDirectory.open(room_file.parent / place)
+            if directory.name != name:
+                raise RoomError(f"{directory.path}: belongs to {directory.name!r}, not {name!r}")
+            members[name] = directory
+        return cls(room_file.parent, room, members)
+
+    def member(self, name: str) -> MemberDirectory:
+        """The directory of a member on this machine.
+
+        Raises:
+            RoomError: there is none.
+        """
+        if name not in self.members:
+            raise RoomError(
+                f"{name!r} is not on this machine: {PEERS_FILE} names "
+                + (", ".join(sorted(self.members)) or "nobody")
+            )
+        return self.members[name]
+
+
+def write_peers(workspace: Path, members: Mapping[str, str]) -> None:
+    """Write a workspace's `peers.toml`: member names to directories, relative to the workspace.
+
+    Raises:
+        RoomError: it cannot be written.
+    """
+    lines = ["# Where the members' directories are on this machine.", "[members]"]
+    lines += [f"{name} = {json.dumps(place)}" for name, place in members.items()]
+    write_whole(workspace / PEERS_FILE, ("\n".join(lines) + "\n").encode())

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A member's durable state: SQLAlchemy Core on SQLite (WAL) by default, PostgreSQL by URL.
+
+Everything that belongs together is written in one transaction (`Store.transaction`), which is durable
+when the `with` block ends and leaves nothing when it raises or the process dies inside it. On SQLite a
+transaction takes the write lock at once (`BEGIN IMMEDIATE`), so that what it read still holds when it
+writes; on PostgreSQL, callers lock the row they count on by updating it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from hitoku.errors import RoomError
+
+__all__ = ["SCHEMA_VERSION", "Store", "metadata"]
+
+SCHEMA_VERSION = "0001"
+"""Revision of the newest migration; revisions sort as text."""
+
+metadata = sa.MetaData()
+
+agreements = sa.Table(
+    "agreements",
+    metadata,
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("hash", sa.String(71), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+"""Every version of every agreement this member has accepted, so that an older one is known as older."""
+
+ledgers = sa.Table(
+    "ledgers",
+    metadata,
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("head", sa.LargeBinary, nullable=True),
+)
+"""One ledger a room: its size and the signed head over all entries, as canonical JSON."""
+
+entries = sa.Table(
+    "ledger_entries",
+    metadata,
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+"""The entries: canonical JSON bytes, exactly what is hashed."""
+
+nodes = sa.Table(
+    "ledger_nodes",
+    metadata,
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("level", sa.Integer, primary_key=True),
+    sa.Column("index", sa.BigInteger, primary_key=True),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+)
+"""Hashes of complete subtrees, so that a proof reads O(log n) rows."""
+
+peer_heads = sa.Table(
+    "peer_heads",
+    metadata,
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("member", sa.String(63), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("head", sa.LargeBinary, nullable=False),
+)
+"""The newest head seen of each other member's ledger."""
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("room", sa.String(36), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("question", sa.String(71), nullable=False),
+    sa.Column("plan", sa.String(71), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created", sa.String(32), nullable=False),
+    sa.Column("updated", sa.String(32), nullable=False),
+)
+"""One row for each run this member consented to or carried out: reserved, then committed or released."""
+
+nonces = sa.Table(
+    "nonces",
+    metadata,
+    sa.Column("nonce", sa.String(64), primary_key=True),
+    sa.Column("expires", sa.String(32), nullable=False),
+)
+"""Single-use numbers already seen; a row may go once it has expired."""
+
+
+class Store:
+    """A member's database.
+
+    Args:
+        url: an SQLAlchemy URL (`sqlite:///...`, `postgresql+psycopg://...`) or a path to an SQLite file.
+
+    Raises:
+        RoomError: the database was written by a newer hitoku.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        text = f"sqlite:///{url}" if isinstance(url, Path) else url
+        self.url = make_url(text)
+        self.engine = _engine(text)
+        self._migrate()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: all of the block is durable at its end, or none of it ever was."""
+        with self.engine.connect().execution_options(hitoku_write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A consistent view for reading."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        # Alembic takes a third of a second to import: ask the version table first.
+        with self.engine.connect() as connection:
+            known = sa.inspect(connection).has_table("alembic_version")
+            version = connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if known else None
+        if version == SCHEMA_VERSION:
+            return
+        if version is not None and version > SCHEMA_VERSION:
+            raise RoomError(
+                f"the state in {self.url.database!r} has schema {version}, this hitoku knows "
+                f"{SCHEMA_VERSION}: use the newer hitoku that wrote it"
+            )
+        from hitoku.room.migrations import upgrade
+
+        upgrade(self.engine)
+
+
+def _engine(url: str) -> Engine:
+    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def _connect(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # transactions are ours to open: see _begin
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            write = connection.get_execution_options().get("hitoku_write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

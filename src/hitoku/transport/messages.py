@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The messages members send: JSON objects with a versioned `kind`, validated before anything reads them.
+
+The same bytes travel in one process and over HTTPS. A far side is never trusted: sizes, depth, types and text
+are bounded here, and text that will be shown loses its control characters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from hitoku import limits
+from hitoku.errors import LimitError, PeerError
+from hitoku.room.agreement import Name
+from hitoku.room.consent import Consent, Hash, RunId
+
+__all__ = [
+    "ConsentGiven",
+    "ConsentRequest",
+    "Deliver",
+    "Delivered",
+    "Failed",
+    "Refused",
+    "RunDone",
+    "RunRequest",
+    "decode",
+    "encode",
+    "read",
+]
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+Text = Annotated[str, Field(max_length=limits.MAX_CONTROL_TEXT_CHARS), AfterValidator(_shown)]
+Sql = Annotated[str, Field(min_length=1, max_length=limits.MAX_SQL_CHARS)]
+Receivers = Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ConsentRequest(_Message):
+    """Asker to owner: may this run?"""
+
+    kind: Literal["hitoku/consent-request/1"] = "hitoku/consent-request/1"
+    sql: Sql
+    room: Hash
+    host: Name
+    run: RunId
+    receivers: Receivers
+    protection: Text
+
+
+class ConsentGiven(_Message):
+    """Owner to asker: yes, this once."""
+
+    kind: Literal["hitoku/consent-given/1"] = "hitoku/consent-given/1"
+    consent: Consent
+
+
+class RunRequest(_Message):
+    """Asker to host: run it."""
+
+    kind: Literal["hitoku/run-request/1"] = "hitoku/run-request/1"
+    sql: Sql
+    room: Hash
+    run: RunId
+    receivers: Receivers
+    protection: Text
+    consents: Annotated[list[Consent], Field(max_length=limits.MAX_MEMBERS)]
+
+
+class RunDone(_Message):
+    """Host to asker: it ran; the answer is in it only if the asker receives."""
+
+    kind: Literal["hitoku/run-done/1"] = "hitoku/run-done/1"
+    run: RunId
+    answer: dict[str, Any] | None
+
+
+class Deliver(_Message):
+    """Host to receiver: an answer."""
+
+    kind: Literal["hitoku/deliver/1"] = "hitoku/deliver/1"
+    run: RunId
+    answer: dict[str, Any]
+
+
+class Delivered(_Message):
+    """Receiver to host: kept."""
+
+    kind: Literal["hitoku/delivered/1"] = "hitoku/delivered/1"
+    run: RunId
+
+
+class Refused(_Message):
+    """Any answer: a Refusal."""
+
+    kind: Literal["hitoku/refused/1"] = "hitoku/refused/1"
+    code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")]
+    message: Text
+    clause: Text | None = None
+    span: tuple[int, int] | None = Field(default=None, strict=False)
+    rule: Text | None = None
+    owner: Text | None = None
+    remedy: Text | None = None
+    params: Annotated[dict[Text, Text], Field(max_length=64)] = Field(default_factory=dict)
+
+
+class Failed(_Message):
+    """Any answer: it failed. Only a code crosses: the words stay on their machine."""
+
+    kind: Literal["hitoku/failed/1"] = "hitoku/failed/1"
+    code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")]
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read(model: type[M], message: Mapping[str, Any], sender: str) -> M:
+    """Validate a message as `model`.
+
+    Raises:
+        PeerError: it is something else; never quotes it.
+    """
+    try:
+        return model.model_validate(dict(message))
+    except ValidationError:
+        raise PeerError(f"{sender!r} sent a message that is no {model.__name__}") from None
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """A message as bytes.
+
+    Raises:
+        LimitError: it is too large.
+    """
+    content = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+    if len(content) > limits.MAX_MESSAGE_BYTES:
+        raise LimitError(f"a message is larger than {limits.MAX_MESSAGE_BYTES} bytes")
+    return content
+
+
+def decode(content: bytes, sender: str) -> dict[str, Any]:
+    """Bytes as a message; its kind is checked by `read`.
+
+    Raises:
+        PeerError: too large, too deep, no JSON object, two keys of one name, or without a kind.
+    """
+    if len(content) > limits.MAX_MESSAGE_BYTES:
+        raise PeerError(f"{sender!r} sent a message larger than {limits.MAX_MESSAGE_BYTES} bytes")
+    try:
+        message = json.loads(content, object_pairs_hook=_object, parse_constant=_no_constant)
+        deep = _depth(message) > limits.MAX_MESSAGE_DEPTH
+    except (ValueError, RecursionError):
+        raise PeerError(f"{sender!r} sent something that is no message") from None
+    if deep or not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+        raise PeerError(f"{sender!r} sent something that is no message")
+    return message
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("two keys of one name")
+    return result
+
+
+def _no_constant(_: str) -> None:
+    raise ValueError("not a JSON number")
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max((_depth(v) for v in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((_depth(v) for v in value), default=0)
+    return 0

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hitoku.cli import main as cli
+from hitoku.errors import EngineError, HitokuError
+
+
+@pytest.fixture
+def hitoku(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        code = cli.run([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_ask(hitoku, filled, question):
+    code, out, err = hitoku("ask", question, "--room", filled.path)
+    assert code == 0
+    assert "BIG" in out
+    assert "SMALL" not in out
+    assert "Some groups are withheld" in out
+    assert err == ""
+
+
+def test_ask_json_is_one_object(hitoku, filled, question):
+    code, out, err = hitoku("ask", question, "--room", filled.room_file, "--as", "airport", "--json")
+    assert code == 0
+    data = json.loads(out)
+    assert data["rows"][0][:2] == ["BIG", 18]
+    assert data["withheld"]["some"] is True
+    assert out.count("\n") == 1
+    assert err == ""
+
+
+def test_ask_csv(hitoku, filled, question):
+    code, out, err = hitoku("ask", question, "--room", filled.path, "--csv")
+    assert code == 0
+    assert out.splitlines()[0] == "manufacturer,aircraft,delay"
+    assert out.splitlines()[1].startswith("BIG,18,")
+    assert "withheld" in err
+
+
+def test_ask_for_others(hitoku, filled, question):
+    code, out, err = hitoku("ask", question, "--room", filled.path, "--to", "registry")
+    assert (code, out) == (0, "")
+    assert "The answer went to registry" in err
+
+
+def test_ask_from_standard_input(hitoku, filled, question, monkeypatch):
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(question))
+    assert hitoku("ask", "-", "--room", filled.path)[0] == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("x" * 100_001))
+    assert hitoku("ask", "-", "--room", filled.path)[0] == 4
+
+
+def test_a_refusal_on_the_command_line(hitoku, filled, refused):
+    code, out, err = hitoku("ask", refused, "--room", filled.path)
+    assert code == 3
+    assert out == ""
+    assert "Refused (" in err
+    assert "^^^" in err
+    assert "what to do" in err
+    code, out, err = hitoku("ask", refused, "--room", filled.path, "--json")
+    assert code == 3
+    data = json.loads(out)
+    assert data["error"] == "Refusal"
+    assert data["span"][0] > 0
+    assert err == ""
+
+
+def test_explain(hitoku, filled, question, refused):
+    code, out, _ = hitoku("explain", question, "--room", filled.path)
+    assert code == 0
+    assert "Accepted" in out
+    assert "host:" in out
+    assert "at least 3 distinct flights.tailnum" in out
+    code, out, _ = hitoku("explain", question, "--room", filled.path, "--json")
+    assert json.loads(out)["verdict"] == "accept"
+    code, out, _ = hitoku("explain", refused, "--room", filled.path)
+    assert code == 3
+    assert "Refused" in out
+    code, out, _ = hitoku("explain", refused, "--room", filled.path, "--json")
+    assert code == 3
+    assert json.loads(out)["verdict"] == "refuse"
+
+
+def test_a_room_by_the_command_line(hitoku, tmp_path):
+    keys = {}
+    for name in ("bank", "shop", "host"):
+        code, out, _ = hitoku("room", "member", tmp_path / name, "--name", name, "--json")
+        assert code == 0
+        keys[name] = json.loads(out)["key"]
+    room = tmp_path / "room.yaml"
+    code, out, _ = hitoku(
+        "room", "new", room, "--name", "A test", "--founder", tmp_path / "bank",
+        "--ability", "query", "--ability", "receive", "--allow-cleartext",
+    )  # fmt: skip
+    assert code == 0
+    assert hitoku("room", "new", room, "--name", "x", "--founder", tmp_path / "bank")[0] == 4
+    assert hitoku("room", "add-member", room, "shop", keys["shop"])[0] == 0
+    assert hitoku("room", "add-member", room, "host", keys["host"], "--ability", "host")[0] == 0
+    assert hitoku("room", "add-member", room, "host", keys["host"])[0] == 5
+    table = tmp_path / "table.yaml"
+    table.write_text("""
+name: customers
+owner: bank
+columns:
+- {name: id, type: string, protection: fingerprint}
+- {name: age, type: bigint, protection: cleartext}
+rule:
+  type: aggregation
+  aggregateColumns: [{function: AVG, columnNames: [age]}]
+  joinColumns: [id]
+  outputConstraints: [{columnName: id, minimum: 50}]
+""")
+    code, out, _ = hitoku("room", "add-table", room, table)
+    assert code == 0
+    assert "'customers' of 'bank'" in out
+    table.write_text("[1]")
+    assert hitoku("room", "add-table", room, table)[0] == 5
+    table.write_text("name: x")
+    assert hitoku("room", "add-table", room, table)[0] == 5
+
+    code, _, err = hitoku("room", "verify", room)
+    assert code == 5
+    assert "'shop' has not signed yet" in err
+    code, out, _ = hitoku("room", "sign", room, "--member", tmp_path / "bank")
+    assert code == 0
+    assert "still to sign: shop, host" in out
+    for name in ("shop", "host"):
+        code, out, _ = hitoku("room", "sign", room, "--member", tmp_path / name)
+        assert code == 0
+    assert "all members have signed" in out
+    code, out, _ = hitoku("room", "verify", room, "--member", tmp_path / "bank", "--json")
+    assert code == 0
+    assert json.loads(out)["in_force"] is True
+    code, out, _ = hitoku("room", "show", room)
+    assert "in force" in out
+    assert "at least 50 distinct id" in out
+    assert "AVG of age" in out
+    code, out, _ = hitoku("room", "show", room, "--json")
+    assert json.loads(out)["agreement"]["name"] == "A test"
+    # A change takes the signatures away; what was signed cannot be signed as something else.
+    assert hitoku("room", "add-member", room, "new", hitoku_key(hitoku, tmp_path))[0] == 0
+    code, _, err = hitoku("room", "sign", room, "--member", tmp_path / "bank")
+    assert code == 5
+    assert "another version 1" in err
+
+
+def hitoku_key(hitoku, tmp_path):
+    _, out, _ = hitoku("room", "member", tmp_path / "new", "--name", "new", "--json")
+    return json.loads(out)["key"]
+
+
+def test_a_host_with_the_secret_cannot_sign(hitoku, place):
+    (place.path / "host" / "shared.secret").write_text("x")
+    code, _, err = hitoku("room", "sign", place.room_file, "--member", place.path / "host")
+    assert code == 5
+    assert "must not hold the shared secret" in err
+
+
+def test_a_member_with_an_odd_name_is_not_made(hitoku, tmp_path):
+    code, _, err = hitoku("room", "member", tmp_path / "x", "--name", "../x")
+    assert code == 5
+    assert "a name is" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_doctor(hitoku, place, monkeypatch):
+    monkeypatch.delenv("C3R_SHARED_SECRET", raising=False)
+    monkeypatch.delenv("HITOKU_SHARED_SECRET", raising=False)
+    code, out, _ = hitoku("doctor", "--room", place.path)
+    assert code == 0
+    assert "room: Test room: in force, 3 members signed" in out
+    monkeypatch.setenv("HITOKU_SHARED_SECRET", "PLANTED-not-base64")
+    code, out, _ = hitoku("doctor", "--json")
+    assert code == 1
+    data = json.loads(out)
+    assert data["ok"] is False
+    assert "PLANTED" not in out
+    monkeypatch.setenv("HITOKU_SHARED_SECRET", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+    code, out, _ = hitoku("doctor", "--room", place.path)
+    assert code == 0
+    assert "32 bytes" in out
+    assert "a real host must never hold the secret" in out
+    place.members["airport"].key_file.chmod(0o644)
+    code, out, _ = hitoku("doctor", "--room", place.path)
+    assert code == 1
+    assert "chmod 600" in out
+    place.room_file.write_text("nonsense")
+    code, out, _ = hitoku("doctor", "--room", place.path)
+    assert code == 1
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["ask"], ["ask", "x", "--bad"], ["room", "sign"]])
+def test_usage_errors(hitoku, arguments):
+    code, out, err = hitoku(*arguments)
+    assert (code, out) == (2, "")
+    assert "UsageError" in err
+    code, out, err = hitoku(*arguments, "--json")
+    assert code == 2
+    assert json.loads(out)["error"] == "UsageError"
+
+
+def test_version_and_help(hitoku):
+    code, out, _ = hitoku("--version")
+    assert code == 0
+    assert out.startswith("hitoku ")
+    code, out, _ = hitoku("--help")
+    assert code == 0
+    for exit_code in cli.EXIT_CODES:
+        assert f"{exit_code} {cli.EXIT_CODES[exit_code].split()[0]}" in " ".join(out.split())
+
+
+def test_every_error_class_has_a_documented_exit_code():
+    def all_of(cls):
+        return {cls, *(s for c in cls.__subclasses__() for s in all_of(c))}
+
+    for cls in all_of(HitokuError):
+        if cls.__module__.startswith("hitoku"):
+            assert cls.exit_code in cli.EXIT_CODES
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("debug", ["0", "1"])
+def test_an_unexpected_error_shows_its_place_and_no_value(
+    hitoku, filled, question, monkeypatch, as_json, debug
+):
+    from hitoku.node import local
+
+    def broken(*_, **__):
+        raise KeyError("PLANTED")
+
+    monkeypatch.setattr(local.Workspace, "open", broken)
+    monkeypatch.setenv("HITOKU_DEBUG", debug)
+    code, out, err = hitoku("ask", question, "--room", filled.path, *(["--json"] if as_json else []))
+    assert code == 1
+    assert ("PLANTED" in err) is (debug == "1")
+    assert "PLANTED" not in out
+    assert "KeyError at hitoku/node/local.py" in (out if as_json else err)
+
+
+def test_interrupts_and_errors_end_in_their_codes(hitoku, filled, question, monkeypatch):
+    from hitoku.node.local import RoomHandle
+
+    def stop(error):
+        def ask(*_, **__):
+            raise error
+
+        monkeypatch.setattr(RoomHandle, "ask", ask)
+
+    stop(KeyboardInterrupt())
+    code, out, err = hitoku("ask", question, "--room", filled.path)
+    assert (code, out) == (130, "")
+    code, out, _ = hitoku("ask", question, "--room", filled.path, "--json")
+    assert code == 130
+    assert json.loads(out)["error"] == "Interrupted"
+    stop(EngineError("The engine ran out of memory.", "OUT_OF_MEMORY"))
+    code, out, _ = hitoku("ask", question, "--room", filled.path, "--json")
+    assert code == 7
+    assert json.loads(out)["code"] == "OUT_OF_MEMORY"
+
+
+def test_a_reader_that_leaves_is_no_error(filled, question):
+    script = f"{sys.executable} -m hitoku.cli.main --help | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {0, 141}
+
+
+def test_starting_is_cheap():
+    code = "import hitoku, sys; print([m for m in ('pyarrow', 'sqlglot', 'duckdb', 'pydantic', 'rich') if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ},
+        timeout=60,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_asking_does_not_import_what_it_does_not_need(filled, question):
+    code = (
+        "import sys; from hitoku.cli.main import run; run(sys.argv[1:]);"
+        "print([m for m in ('pandas', 'duckdb', 'pyarrow.dataset', 'alembic', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "ask", question, "--room", str(filled.path)],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.strip().endswith("[]")
