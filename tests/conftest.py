@@ -62,7 +62,7 @@ AGREEMENT: dict[str, Any] = {
             "name": "flights",
             "owner": "airport",
             "columns": [
-                {"name": "tailnum", "type": "string", "protection": "fingerprint"},
+                {"name": "tailnum", "type": "string", "protection": "fingerprint", "nullable": False},
                 {"name": "dest_sealed", "type": "string", "protection": "sealed"},
                 {"name": "carrier", "type": "string", "protection": "cleartext"},
                 {"name": "arr_delay", "type": "bigint", "protection": "cleartext"},
@@ -83,7 +83,7 @@ AGREEMENT: dict[str, Any] = {
             "name": "planes",
             "owner": "registry",
             "columns": [
-                {"name": "tailnum", "type": "string", "protection": "fingerprint"},
+                {"name": "tailnum", "type": "string", "protection": "fingerprint", "nullable": False},
                 {"name": "manufacturer", "type": "string", "protection": "cleartext"},
             ],
             "rule": {
@@ -110,7 +110,7 @@ def make_place(path: Path, change: Callable[[dict[str, Any]], None] | None = Non
     room = Room(agreement=Agreement.model_validate(data))
     for name, directory in members.items():
         room = sign(room, name, directory.keys({}))
-        directory.remember(room.agreement)
+        directory.remember(room)
     save_room(room, path / "room.yaml")
     write_peers(path, {name: name for name in members})
     return Place(path, members, room)
@@ -125,7 +125,11 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], None] | None], Place]:
     """Makes a signed room of a changed agreement."""
-    return lambda change=None: make_place(tmp_path, change)
+
+    def made(change: Callable[[dict[str, Any]], None] | None = None) -> Place:
+        return make_place(tmp_path, change)
+
+    return made
 
 
 @pytest.fixture

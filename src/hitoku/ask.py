@@ -10,17 +10,20 @@ asker says about a question counts for nothing but its text.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hitoku.disclosure.plan import DisclosurePlan, default_receivers
 from hitoku.disclosure.plan import plan as make_plan
-from hitoku.errors import PeerError, Refusal
+from hitoku.errors import HitokuError, PeerError, Refusal
 from hitoku.ports import Clock, Executor, KeyStore, Peers, Progress
 from hitoku.room.agreement import Ability, ProtectionName, Room
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.consent import Consent, RunRegister, check_consents, give_consent
+from hitoku.room.consent import Consent, check_consents, give_consent
+from hitoku.room.heads import check_growth, give_head
+from hitoku.room.records import Records, Role, Run
 from hitoku.transport import messages
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ def ask(
     sql: str,
     room: Room,
     peers: Peers,
+    records: Records,
     progress: Progress,
     receivers: Iterable[str] | None = None,
 ) -> Answer | Sent:
@@ -57,6 +61,7 @@ def ask(
         sql: one SQL statement.
         room: the room, verified, as the asker knows it.
         peers: the way to the owners and the host.
+        records: what the asker remembers of the room.
         progress: hears about the phases.
         receivers: who receives the answer; the asker, if it may, where nobody is named.
 
@@ -65,14 +70,45 @@ def ask(
         PeerError: an owner or the host cannot be reached or failed.
         RoomError: the room has no host.
     """
-    from hitoku.disclosure.answer import Answer
-
     me = peers.me
     progress.phase("check")
     to = tuple(default_receivers(room, me) if receivers is None else receivers)
-    question, plan, protection = _examine(sql, room, me, to)
-    host = _host(room)
+    with _remembered(records, me, sql):
+        question, plan, protection = _examine(sql, room, me, to)
+        host = _host(room)
+        exchange_heads(records, room, peers, (*question.owners, host))
     run = uuid.uuid4().hex
+    records.reserve(_run(run, Role.ASKER, me, host, question, plan, protection))
+    consented: list[str] = []
+    try:
+        answer = _carry_out(sql, room, peers, progress, run, host, (question, plan, protection), consented)
+    except BaseException as error:
+        _give_up(records, peers, host, run, consented, error)
+        raise
+    facts = {"question": question.hash, "receivers": list(plan.receivers)}
+    if isinstance(answer, Sent):
+        records.commit(run, Role.ASKER, facts)
+        return answer
+    entry = records.commit(run, Role.ASKER, facts | {"answer": answer.digest})
+    exchange_heads(records, room, peers, (*question.owners, host))
+    return replace(answer, ledger={"member": me, "entry": entry, "answer": answer.digest})
+
+
+def _carry_out(
+    sql: str,
+    room: Room,
+    peers: Peers,
+    progress: Progress,
+    run: str,
+    host: str,
+    examined: tuple[Question, DisclosurePlan, Protection],
+    consented: list[str],
+) -> Answer | Sent:
+    """Gather the owners' consents, have the host run it, and check what comes back."""
+    from hitoku.disclosure.answer import Answer
+
+    me = peers.me
+    question, plan, protection = examined
     common: dict[str, Any] = {
         "sql": sql,
         "room": question.room_hash,
@@ -85,6 +121,7 @@ def ask(
     consents = []
     for owner in question.owners:
         reply = peers.call(owner, messages.ConsentRequest(host=host, **common).model_dump(mode="json"))
+        consented.append(owner)
         consents.append(messages.read(messages.ConsentGiven, reply, owner).consent)
         progress.advance()
 
@@ -107,6 +144,85 @@ def ask(
     ):
         raise PeerError(f"{host!r} answered another question")
     return answer
+
+
+def _give_up(
+    records: Records, peers: Peers, host: str, run: str, consented: list[str], error: BaseException
+) -> None:
+    """Cancel a run that cannot go on, so that it never begins later and the owners do not charge it."""
+    reason = error.code if isinstance(error, Refusal) else type(error).__name__
+    done = not consented
+    if consented:
+        with suppress(HitokuError):
+            message = messages.Cancel(run=run, owners=consented).model_dump(mode="json")
+            done = messages.read(messages.Cancelled, peers.call(host, message), host).done
+    if done:
+        records.abort(run, Role.ASKER, reason)
+    else:
+        records.fail(run, Role.ASKER, reason)
+
+
+@contextmanager
+def _remembered(records: Records, asker: str, sql: str) -> Iterator[None]:
+    """Record a refusal in this member's ledger."""
+    try:
+        yield
+    except Refusal as refusal:
+        records.refused(asker, sql, refusal)
+        raise
+
+
+def exchange_heads(records: Records, room: Room, peers: Peers, members: Iterable[str]) -> None:
+    """Get the newest ledger heads of other members and check that their ledgers only grew.
+
+    Raises:
+        Refusal: ``LEDGER_FORKED``: one did not.
+        PeerError: a member cannot be reached.
+    """
+    for member in dict.fromkeys(members):
+        if member == peers.me:
+            continue
+        known = records.peer_head(member)
+        request = messages.HeadRequest(size=0 if known is None else known.size)
+        reply = peers.call(member, request.model_dump(mode="json"))
+        given = messages.read(messages.HeadGiven, reply, member)
+        check_growth(records, room.agreement, member, given.head, given.proof)
+
+
+def give_own_head(records: Records, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a HeadRequest.
+
+    Raises:
+        RoomError: the ledger is shorter than the sender says it was.
+        PeerError: the message is malformed.
+    """
+    request = messages.read(messages.HeadRequest, message, sender)
+    head, proof = give_head(records, request.size)
+    return messages.HeadGiven(head=head, proof=proof).model_dump(mode="json")
+
+
+def _run(
+    run: str,
+    role: Role,
+    asker: str,
+    host: str,
+    question: Question,
+    plan: DisclosurePlan,
+    protection: Protection,
+    tables: tuple[str, ...] = (),
+) -> Run:
+    return Run(
+        id=run,
+        role=role,
+        asker=asker,
+        host=host,
+        question=question.hash,
+        sql=question.sql,
+        plan=plan.hash,
+        protection=str(protection.name),
+        receivers=plan.receivers,
+        tables=tables,
+    )
 
 
 def _examine(
@@ -163,8 +279,9 @@ def _same_room(room: Room, theirs: str, me: str) -> None:
 class Owner:
     """An owner's side: checks a question itself and consents, or refuses."""
 
-    def __init__(self, me: str, room: Room, keys: KeyStore, clock: Clock) -> None:
-        self._me, self._room, self._keys, self._clock = me, room, keys, clock
+    def __init__(self, room: Room, peers: Peers, records: Records, keys: KeyStore, clock: Clock) -> None:
+        self._me = peers.me
+        self._room, self._peers, self._records, self._keys, self._clock = room, peers, records, keys, clock
 
     def consent(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a ConsentRequest.
@@ -175,6 +292,29 @@ class Owner:
             SecretError: the key cannot be read.
         """
         request = messages.read(messages.ConsentRequest, message, sender)
+        with _remembered(self._records, sender, request.sql):
+            return self._consent(sender, request)
+
+    def settle(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a Settle: the host's word on how a run ended.
+
+        Raises:
+            Refusal: this owner consented to no such run on that host.
+            PeerError: the message is malformed.
+        """
+        request = messages.read(messages.Settle, message, sender)
+        if self._records.host_of(request.run) != sender:
+            raise Refusal("NO_SUCH_RUN", f"{self._me!r} consented to no such run on {sender!r}")
+        if request.outcome == "aborted":
+            self._records.abort(request.run, Role.OWNER, "cancelled before it began")
+        elif request.outcome == "failed":
+            self._records.fail(request.run, Role.OWNER, "the run failed")
+        else:
+            facts = {"question": request.question, "answer": request.answer}
+            self._records.commit(request.run, Role.OWNER, facts)
+        return messages.Settled(run=request.run).model_dump(mode="json")
+
+    def _consent(self, sender: str, request: messages.ConsentRequest) -> dict[str, Any]:
         _same_room(self._room, request.room, self._me)
         question, plan, protection = _examine(
             request.sql, self._room, sender, request.receivers, request.protection
@@ -190,6 +330,13 @@ class Owner:
             )
         if self._me not in question.owners:
             raise Refusal("NOT_AN_OWNER", f"no table of {self._me!r} is in this question", owner=self._me)
+        exchange_heads(self._records, self._room, self._peers, (sender, request.host))
+        agreement = self._room.agreement
+        mine = tuple(t for t in question.tables if (o := agreement.table(t)) and o.owner == self._me)
+        # Durable before the consent leaves: no consent exists that this owner's ledger does not know.
+        self._records.reserve(
+            _run(request.run, Role.OWNER, sender, request.host, question, plan, protection, mine)
+        )
         consent = give_consent(
             self._keys,
             self._clock.now(),
@@ -211,7 +358,7 @@ class Host:
 
     room: Room
     peers: Peers
-    runs: RunRegister
+    records: Records
     runner: Callable[[ProtectionName, tuple[str, ...]], Protection]
     executor: Executor
     progress: Progress
@@ -229,31 +376,68 @@ class Host:
         from hitoku.disclosure.release import release
 
         request = messages.read(messages.RunRequest, message, sender)
-        _same_room(self.room, request.room, self.peers.me)
-        question, plan, chosen = _examine(
-            request.sql, self.room, sender, request.receivers, request.protection
+        with _remembered(self.records, sender, request.sql):
+            _same_room(self.room, request.room, self.peers.me)
+            question, plan, chosen = _examine(
+                request.sql, self.room, sender, request.receivers, request.protection
+            )
+            now = self.clock.now()
+            self._check(request.consents, question, plan, str(chosen.name), request.run, now)
+            protection = self.runner(chosen.name, question.tables)
+            self.records.reserve(
+                _run(request.run, Role.HOST, sender, self.peers.me, question, plan, protection)
+            )
+        try:
+            cells = protection.run(question, plan, self.peers, self.executor, self.progress)
+            self.progress.phase("release")
+            released = release(
+                cells,
+                plan,
+                question,
+                leakage=protection.leakage(question, self.room),
+                protection=str(protection.name),
+                run=request.run,
+                clock=self.clock,
+            )
+        except BaseException as error:
+            self.records.fail(request.run, Role.HOST, type(error).__name__)
+            self._settle(question.owners, messages.Settle(run=request.run, outcome="failed"))
+            raise
+        facts = {"question": question.hash, "answer": released.digest, "receivers": list(plan.receivers)}
+        self.records.commit(request.run, Role.HOST, facts)
+        settled = messages.Settle(
+            run=request.run, outcome="released", question=question.hash, answer=released.digest
         )
-        now = self.clock.now()
-        self._check(request.consents, question, plan, str(chosen.name), request.run, now)
-        protection = self.runner(chosen.name, question.tables)
-        self.runs.claim(request.run, now)
-        cells = protection.run(question, plan, self.peers, self.executor, self.progress)
-        self.progress.phase("release")
-        answer = release(
-            cells,
-            plan,
-            question,
-            leakage=protection.leakage(question, self.room),
-            protection=str(protection.name),
-            run=request.run,
-            clock=self.clock,
-        ).to_message()
+        self._settle(question.owners, settled)
+        answer = released.to_message()
         for receiver in plan.receivers:
             if receiver != sender:
                 delivery = messages.Deliver(run=request.run, answer=answer).model_dump(mode="json")
                 messages.read(messages.Delivered, self.peers.call(receiver, delivery), receiver)
         mine = answer if sender in plan.receivers else None
         return messages.RunDone(run=request.run, answer=mine).model_dump(mode="json")
+
+    def cancel(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a Cancel: bury a run that has not begun, then tell the owners.
+
+        The run's id is used up first. Otherwise an asker could have its owners told of an abort, so that
+        they charge nothing, and send the consents afterwards.
+
+        Raises:
+            PeerError: the message is malformed.
+        """
+        request = messages.read(messages.Cancel, message, sender)
+        done = self.records.bury(request.run, sender)
+        if done:
+            owners = [o for o in request.owners if o in self.room.agreement.owners()]
+            self._settle(owners, messages.Settle(run=request.run, outcome="aborted"))
+        return messages.Cancelled(run=request.run, done=done).model_dump(mode="json")
+
+    def _settle(self, owners: Iterable[str], settle: messages.Settle) -> None:
+        for owner in owners:
+            # An owner that does not hear it charges the run by itself, later.
+            with suppress(HitokuError):
+                self.peers.call(owner, settle.model_dump(mode="json"))
 
     def _check(
         self,

@@ -23,14 +23,15 @@ MAX_SCHEMA_FILE_BYTES: Final = 4 * 1024 * 1024
 # --- reading and shuffling tables ---
 MAX_CSV_RECORD_BYTES: Final = 16 * 1024 * 1024
 BATCH_ROWS: Final = 65_536
-SHUFFLE_BUCKET_BYTES: Final = 4 * 1024 * 1024
+SHUFFLE_BUCKET_BYTES: Final = 3 * 1024 * 1024
 SHUFFLE_MAX_BUCKETS: Final = 1_024
-SHUFFLE_MEMORY_BYTES: Final = 48 * 1024 * 1024
+SHUFFLE_MEMORY_BYTES: Final = 32 * 1024 * 1024
 DISTINCT_MEMORY_BYTES: Final = 24 * 1024 * 1024
 
 # --- rooms ---
 MAX_ROOM_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_MEMBERS: Final = 64
+MAX_ROOM_VERSIONS: Final = 1_000
 MAX_TABLES: Final = 250
 MAX_TABLE_COLUMNS: Final = 1_600
 MAX_NAME_CHARS: Final = 63
@@ -59,3 +60,6 @@ MAX_MESSAGE_DEPTH: Final = 64
 MAX_CONTROL_TEXT_CHARS: Final = 4_000
 CONSENT_SECONDS: Final = 300
 CLOCK_SKEW_SECONDS: Final = 60
+
+# --- runs: after this long, a run whose end nobody told counts as released ---
+RUN_SECONDS: Final = 1_800

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -44,13 +45,14 @@ def world(filled, request):
 
 
 def _ask(world, sql, me="airport", **more):
-    return way.ask(sql, world.room, world.nodes[me].peers, NoProgress(), **more)
+    return way.ask(sql, world.room, world.nodes[me].peers, world.nodes[me].records, NoProgress(), **more)
 
 
 def _run_request(world):
     import json
 
-    return next(json.loads(c) for _, r, c in world.network.log if r == "host")
+    sent = (json.loads(content) for _, receiver, content in world.network.log if receiver == "host")
+    return next(message for message in sent if message["kind"] == "hitoku/run-request/1")
 
 
 def test_the_hosts_run_request_cannot_be_sent_again(world, question):
@@ -66,7 +68,13 @@ def test_consents_do_not_serve_another_question_receiver_or_asker(world, questio
     request = _run_request(world)
     peers = world.nodes["airport"].peers
     other = question.replace("AVG(f.arr_delay) AS delay", "COUNT(f.tailnum) AS flights")
-    for change in ({"sql": other}, {"receivers": ["registry"]}, {"run": "cd" * 16}, {"consents": []}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"sql": other},
+        {"receivers": ["registry"]},
+        {"run": "cd" * 16},
+        {"consents": []},
+    )
+    for change in changes:
         with pytest.raises(Refusal) as caught:
             peers.call("host", {**request, **change})
         assert caught.value.code in {"CONSENT_MISMATCH", "CONSENT_MISSING"}
@@ -98,7 +106,7 @@ def _consent_request(world, question, **change):
 
 def test_an_owner_checks_for_itself(world, question, refused):
     peers = world.nodes["airport"].peers
-    for sql, change, code in (
+    cases: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         (refused, {}, None),
         (question, {"host": "registry"}, "HOST_NOT_ALLOWED"),
         (question, {"host": "nobody"}, "HOST_NOT_ALLOWED"),
@@ -107,7 +115,8 @@ def test_an_owner_checks_for_itself(world, question, refused):
         (question, {"protection": "shares"}, "NO_PROTECTION"),
         ("SELECT AVG(arr_delay) AS n FROM flights", {}, "NOT_AN_OWNER"),
         ("SELECT 1; DROP TABLE flights", {}, None),
-    ):
+    )
+    for sql, change, code in cases:
         with pytest.raises(Refusal) as caught:
             peers.call("registry", _consent_request(world, sql, **change))
         assert code is None or caught.value.code == code
@@ -153,6 +162,8 @@ def _rewrite(world, receiver, change):
         if to != receiver or sender != "airport":
             return content
         data = json.loads(content)
+        if data["kind"] not in {"hitoku/run-done/1", "hitoku/consent-given/1"}:
+            return content
         change(data)
         return json.dumps(data).encode()
 

@@ -1,5 +1,7 @@
 """Malformed files, hostile headers, flipped bits: a clear refusal each, which shows no value."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import os
@@ -28,10 +30,14 @@ SCHEMA = {
 }
 
 
-def parquet(path) -> bytes:
+def parquet(path):
     table = pa.table({"a": [f"planted{i}" for i in range(2_000)], "b": list(range(2_000))})
     pq.write_table(table, path, row_group_size=500)
     return path.read_bytes()
+
+
+def quiet(error: HitokuError) -> bool:
+    return "planted" not in str(error)
 
 
 def refused(action, *arguments) -> str:
@@ -68,8 +74,11 @@ def test_flipped_bytes_in_parquet_never_crash_nor_leak(tmp_path, seed):
     try:
         encrypt(source, target, SCHEMA, OPEN, ROOM, SECRET)
     except HitokuError as error:
-        assert "planted" not in str(error)
+        said = error
         assert not target.exists()
+    else:
+        return
+    assert quiet(said)
 
 
 def test_a_file_that_is_something_else(tmp_path):
@@ -86,8 +95,7 @@ def test_a_file_that_is_something_else(tmp_path):
     [
         (b"a,b\n1,planted\n2\n", "row 2 has another number"),
         (b'a,b\n1,"planted\n', "row 1 opens a quote"),
-        (b'a,b\n1,pl"anted\n', "row 1 has a quote"),
-        (b'a,b\n1,"planted"x\n', "row 1 has a quote"),
+        (b'a,b\n1,"planted"x\n', "row 1 has text after a closing quote"),
         (b"a,b\n1,planted\xff\n", "row 1 is not UTF-8"),
         (b"", "empty"),
         (b"\n\n", "empty"),
@@ -150,12 +158,14 @@ def test_every_flipped_bit_of_a_sealed_value_is_noticed(tmp_path):
         try:
             opened = decrypt(changed, None, ROOM, SECRET)
         except InputError as error:
-            assert "planted" not in str(error)
-            assert text[20:40] not in str(error)
+            said = str(error)
         else:
+            said = ""
             # Only a text that is no longer recognised as sealed passes through, as it is.
             assert 3 <= at < 7
             assert opened.column("a")[0].as_py() == bad
+        assert "planted" not in said
+        assert text[20:40] not in said
 
 
 def test_no_error_shows_the_secret(tmp_path):

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
 
-from hitoku.errors import Refusal, RoomError
-from hitoku.room.consent import Consent, RunRegister, check_consents, give_consent, moment
+from hitoku.errors import Refusal
+from hitoku.room.consent import Consent, check_consents, give_consent, moment
 
 H = "sha256:" + "0" * 64
 OTHER = "sha256:" + "1" * 64
@@ -123,30 +122,3 @@ def test_a_room_signature_is_no_consent_and_the_other_way_round(place, consent):
     from hitoku.room.keys import valid_signature
 
     assert not valid_signature(place.agreement.members[1].key, stolen.message(), stolen.signature)
-
-
-def test_a_run_is_claimed_once_also_after_a_restart(tmp_path, clock):
-    RunRegister(tmp_path / "runs").claim(RUN, clock.now())
-    with pytest.raises(Refusal) as caught:
-        RunRegister(tmp_path / "runs").claim(RUN, clock.now())
-    assert caught.value.code == "CONSENT_REPLAYED"
-    RunRegister(tmp_path / "runs").claim("cd" * 16, clock.now())
-
-
-def test_old_runs_are_forgotten_only_after_their_consents_end(tmp_path, clock):
-    register = RunRegister(tmp_path / "runs")
-    register.claim(RUN, clock.now())
-    at = clock.now().timestamp()
-    os.utime(tmp_path / "runs" / RUN, (at, at))
-    clock.pass_seconds(420)  # expiry and both clocks' skew
-    with pytest.raises(Refusal):
-        register.claim(RUN, clock.now())
-    clock.pass_seconds(600)
-    register.claim("cd" * 16, clock.now())
-    assert not (tmp_path / "runs" / RUN).exists()
-
-
-def test_a_register_that_cannot_write_runs_nothing(tmp_path, clock):
-    (tmp_path / "runs").write_text("")
-    with pytest.raises(RoomError, match="cannot record"):
-        RunRegister(tmp_path / "runs").claim(RUN, clock.now())

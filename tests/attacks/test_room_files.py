@@ -105,7 +105,7 @@ def test_a_room_file_altered_after_signing_is_refused_even_if_all_but_one_signed
     with pytest.raises(RoomError, match="'airport' does not fit"):
         verify(altered)
     # The owner does not even look at the file's rules: only at what it signed.
-    with pytest.raises(RoomError, match="not what 'airport' signed"):
+    with pytest.raises(RoomError, match="not the one that was signed"):
         place.members["airport"].room(altered)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every example of the README and the docs runs: Python blocks as programs, `$ hitoku ...` lines as commands.
 
-Blocks of one page share a directory (a copy of the demo's, called `demo-run`) and, for Python, a namespace. A
-command that is meant to fail says so: `$ hitoku ask ... # exits 3`. What is printed below a command is compared
-line by line with what it prints; `...` in a line stands for anything, a line of `...` for any number of lines.
+Blocks of one page share a directory (a copy of the demo's, called `demo-run`) and, for Python, a namespace.
+A command that is meant to fail says so: `$ hitoku ask ... # exits 3`. What is printed below a command is
+compared line by line with what it prints; `...` in a line stands for anything, a line of `...` for any number
+of lines.
 """
 
 from __future__ import annotations
@@ -38,17 +39,22 @@ def hitoku(command: str, where: Path, code: int = 0) -> str:
     script = Path(sys.executable).with_name("hitoku")
     line = re.sub(r"^hitoku\b", str(script), command)
     env = {**os.environ, "C3R_SHARED_SECRET": SECRET, "COLUMNS": "100", "NO_COLOR": "1"}
-    done = subprocess.run(["bash", "-c", line], cwd=where, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=where, env=env, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == code, f"{command}\nexits {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 
 def same(expected: list[str], printed: list[str]) -> bool:
     """Whether what was printed is what the page shows; the page may leave lines out with `...`."""
-    pattern = "".join(
-        r"(?:.*\n)*?" if line.strip() == "..." else re.escape(line.rstrip()).replace(r"\.\.\.", ".*") + r"\s*\n"
-        for line in expected
-    )
+
+    def one(line: str) -> str:
+        if line.strip() == "...":
+            return r"(?:.*\n)*?"
+        return re.escape(line.rstrip()).replace(r"\.\.\.", ".*") + r"\s*\n"
+
+    pattern = "".join(one(line) for line in expected)
     text = "".join(line.rstrip() + "\n" for line in printed)
     return re.fullmatch(pattern + r"\s*", text) is not None
 

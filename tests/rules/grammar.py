@@ -27,7 +27,13 @@ DIMENSIONS = {
     "loans": ["kind"],
 }
 AGGREGATES = {
-    "customers": ["COUNT({0}.phone)", "COUNT(DISTINCT {0}.phone)", "SUM({0}.spend)", "AVG({0}.score)", "SUM({0}.age)"],
+    "customers": [
+        "COUNT({0}.phone)",
+        "COUNT(DISTINCT {0}.phone)",
+        "SUM({0}.spend)",
+        "AVG({0}.score)",
+        "SUM({0}.age)",
+    ],
     "visits": ["COUNT(DISTINCT {0}.phone)", "COUNT({0}.phone)", "AVG({0}.amount)"],
     "stores": ["COUNT({0}.store)", "AVG({0}.size)"],
     "subscribers": ["COUNT(DISTINCT {0}.phone)", "SUM({0}.minutes)", "AVG({0}.minutes)"],
@@ -65,8 +71,21 @@ HOSTILE = [
     "ANY_VALUE({c})",
 ]
 SOURCES = ["read_csv('/etc/passwd')", "'x.parquet'", "(VALUES (1)) AS v(a)", "range(3)", "payroll", "nosuch"]
-SOURCES += ["information_schema.tables", "duckdb_tables()", "(SELECT * FROM customers) AS s", "main.customers"]
-TAILS = ["LIMIT 3", "OFFSET 2", "LIMIT 10%", "QUALIFY 1 = 1", "USING SAMPLE 3", "; DROP TABLE customers", "FOR UPDATE"]
+SOURCES += [
+    "information_schema.tables",
+    "duckdb_tables()",
+    "(SELECT * FROM customers) AS s",
+    "main.customers",
+]
+TAILS = [
+    "LIMIT 3",
+    "OFFSET 2",
+    "LIMIT 10%",
+    "QUALIFY 1 = 1",
+    "USING SAMPLE 3",
+    "; DROP TABLE customers",
+    "FOR UPDATE",
+]
 
 
 class Grammar:
@@ -90,7 +109,11 @@ class Grammar:
             made += " " + self._one(TAILS)
         if self._sometimes(0.03):
             place = self._random.randrange(len(made) + 1)
-            made = made[:place] + self._one(["(", ")", ";", "'", '"', "--", "/*", "\x00", "é", ","]) + made[place:]
+            made = (
+                made[:place]
+                + self._one(["(", ")", ";", "'", '"', "--", "/*", "\x00", "é", ","])
+                + made[place:]
+            )
         return made
 
     def _select(self) -> str:
@@ -104,7 +127,9 @@ class Grammar:
         body = self._from(tables, names)
         groups = self._groups(tables, names)
         outputs = [f"{g} AS g{n}" for n, g in enumerate(groups)]
-        outputs += [f"{self._aggregate(tables, names)} AS a{n}" for n in range(self._random.choice([1, 1, 2, 3]))]
+        outputs += [
+            f"{self._aggregate(tables, names)} AS a{n}" for n in range(self._random.choice([1, 1, 2, 3]))
+        ]
         if self._sometimes(0.06):
             outputs.append(self._hostile(tables, names))
         text = f"SELECT {', '.join(outputs)} FROM {body}"
@@ -128,7 +153,9 @@ class Grammar:
     def _from(self, tables: list[str], names: list[str]) -> str:
         text = self._source(tables[0], names[0])
         for n in range(1, len(tables)):
-            kind = "JOIN" if self._sometimes(0.85) else self._one(["LEFT JOIN", "CROSS JOIN", "FULL JOIN", ","])
+            kind = (
+                "JOIN" if self._sometimes(0.85) else self._one(["LEFT JOIN", "CROSS JOIN", "FULL JOIN", ","])
+            )
             source = self._source(tables[n], names[n])
             other = self._random.randrange(n)
             key = self._key(tables[other], tables[n])

@@ -46,7 +46,8 @@ def read(path: Path) -> list[Pair]:
             room_file = text.removeprefix("-- room: ")
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
         verdict = lines[start].removeprefix("-- verdict:").split()
-        asker, body = "shop", []
+        asker = "shop"
+        body: list[str] = []
         for text in lines[start + 1 : end]:
             if text.startswith("-- asker: ") and not body:
                 asker = text.removeprefix("-- asker: ")

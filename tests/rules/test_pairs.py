@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501 - SQL reads better on one line
 """Every pair gives its verdict; so does every rewriting of it that means the same."""
 
 from __future__ import annotations
@@ -72,8 +73,35 @@ def test_accepted_pairs_have_different_hashes_unless_they_mean_the_same() -> Non
 
 _TOKENIZER = DuckDB()
 _GAPS = [" ", "\n", "\t ", "  ", " /* note */ ", " -- note\n"]
-_KEYWORDS = {"select", "from", "join", "on", "where", "group", "by", "having", "order", "and", "or", "as", "with"}
-_KEYWORDS |= {"distinct", "union", "all", "limit", "using", "left", "not", "in", "between", "like", "is", "null"}
+_KEYWORDS = {
+    "select",
+    "from",
+    "join",
+    "on",
+    "where",
+    "group",
+    "by",
+    "having",
+    "order",
+    "and",
+    "or",
+    "as",
+    "with",
+}
+_KEYWORDS |= {
+    "distinct",
+    "union",
+    "all",
+    "limit",
+    "using",
+    "left",
+    "not",
+    "in",
+    "between",
+    "like",
+    "is",
+    "null",
+}
 
 
 def _rewritten(sql: str, choose: list[int]) -> str:
@@ -109,7 +137,9 @@ def test_spaces_comments_and_case_change_nothing(pair: Pair, choose: list[int]) 
         assert before.code == after.code
 
 
-_ALIASED = [p for p in pairs() if p.accept and re.search(r"\b(customers c|subscribers s|accounts a)\b", p.sql)]
+_ALIASED = [
+    p for p in pairs() if p.accept and re.search(r"\b(customers c|subscribers s|accounts a)\b", p.sql)
+]
 
 
 @settings(max_examples=150, deadline=None)

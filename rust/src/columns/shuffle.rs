@@ -40,12 +40,37 @@ impl Shuffle {
         let writer = self.format.writer(batch)?;
         let mut random = OsRandom::new();
         let buckets = self.spill.slots();
-        let mut parts = vec![Vec::new(); buckets];
-        for row in 0..batch.num_rows() {
-            writer.write(row, &mut parts[random.below(buckets)?])?;
+        // A counting sort of the rows by bucket, so that each bucket's part is written in one piece
+        // of one buffer: a vector a bucket would leave the heap in splinters.
+        let mut ends = vec![0usize; buckets];
+        let mut chosen = Vec::with_capacity(batch.num_rows());
+        for _ in 0..batch.num_rows() {
+            let bucket = random.below(buckets)?;
+            ends[bucket] += 1;
+            chosen.push(bucket as u32);
         }
-        for (bucket, part) in parts.iter().enumerate() {
-            self.spill.append(bucket, part)?;
+        let mut next = vec![0usize; buckets];
+        let mut total = 0;
+        for (start, count) in next.iter_mut().zip(&mut ends) {
+            *start = total;
+            total += *count;
+            *count = total;
+        }
+        let mut order = vec![0u32; total];
+        for (row, bucket) in chosen.iter().enumerate() {
+            let place = &mut next[*bucket as usize];
+            order[*place] = row as u32;
+            *place += 1;
+        }
+        let mut part = Vec::new();
+        let mut from = 0;
+        for (bucket, end) in ends.into_iter().enumerate() {
+            part.clear();
+            for row in &order[from..end] {
+                writer.write(*row as usize, &mut part)?;
+            }
+            self.spill.append(bucket, &part)?;
+            from = end;
         }
         Ok(())
     }

@@ -101,6 +101,12 @@ impl Spill {
         let held = self.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
         let mut guard = self.lock(slot);
         guard.bytes += bytes.len() as u64;
+        if guard.buffer.capacity() - guard.buffer.len() < bytes.len() + TAG {
+            // Grows by steps, not by doubling: with a thousand slots the slack would be the budget.
+            let step = (self.flush_at / 4).max(bytes.len() + TAG);
+            let step = step.max(guard.buffer.len() / 4);
+            guard.buffer.reserve_exact(step);
+        }
         guard.buffer.extend_from_slice(bytes);
         if held > self.memory && guard.buffer.len() >= self.flush_at {
             let piece = self.flush(slot, &mut guard.buffer)?;

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ask", "explain"]
 
 Member = Annotated[str | None, Parameter(name="--as")]
+Sql = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Csv = Annotated[bool, Parameter(name="--csv", negative="")]
 
@@ -35,7 +36,7 @@ def _sql(text: str) -> str:
 
 
 def ask(
-    sql: str,
+    sql: Sql,
     *,
     room: Path = Path(),
     member: Member = None,
@@ -66,7 +67,10 @@ def ask(
     text = _sql(sql)
     progress = TerminalProgress()
     try:
-        answer = open_room(room, member, progress=progress).ask(text, receivers=to)
+        handle = open_room(room, member, progress=progress)
+        receivers = tuple(to) if to else handle.receivers
+        receive = handle.me in receivers
+        answer = handle.ask(text, receivers=receivers) if receive else handle.send(text, receivers=receivers)
     except Refusal as refusal:
         # For the caret under the clause; `main` shows it.
         refusal.asked_sql = text  # type: ignore[attr-defined]
@@ -95,7 +99,7 @@ def _print(answer: Answer | Sent, as_json: bool, as_csv: bool) -> None:
         Console(highlight=False).print(answer)
 
 
-def explain(sql: str, *, room: Path = Path(), member: Member = None, json_: Json = False) -> int:
+def explain(sql: Sql, *, room: Path = Path(), member: Member = None, json_: Json = False) -> int:
     """Say whether a question is allowed, and what each member would learn. Runs nothing.
 
     Parameters
@@ -130,7 +134,8 @@ def _accepted(data: dict[str, Any]) -> list[str]:
     lines = ["Accepted. What runs, in normal form:", f"  {question['sql']}"]
     for t in question["thresholds"]:
         lines.append(
-            f"  {t['owner']}'s rule: each row must rest on at least {t['minimum']} distinct {t['table']}.{t['column']}"
+            f"  {t['owner']}'s rule: each row must rest on at least {t['minimum']} distinct "
+            f"{t['table']}.{t['column']}"
         )
     for choice in data["protections"]:
         if not choice["supported"]:

@@ -15,11 +15,13 @@ from pydantic import BaseModel, ValidationError
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
 from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
-from hitoku.room.canonical import agreement_hash
+from hitoku.room.canonical import agreement_hash, canonical
+from hitoku.room.changes import changes, must_sign
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import load_room, read_text, save_room
 from hitoku.room.settings import Settings
 from hitoku.room.signing import missing, problems, sign, verify
+from hitoku.room.versions import revise
 from hitoku.room.yamlfile import load_yaml
 
 __all__ = ["app"]
@@ -38,14 +40,19 @@ def _build(model: type[BaseModel], data: dict[str, Any], where: str) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        items = error.errors(include_url=False, include_input=False, include_context=False)
-        text = "; ".join(f"{'.'.join(map(str, i['loc'])) or where}: {i['msg']}" for i in items[:8])
-        raise RoomError(f"{where}: {text}") from None
+        raise RoomError(f"{where}: {_what(error, where)}") from None
+
+
+def _what(error: ValidationError, where: str) -> str:
+    items = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, i['loc'])) or where}: {i['msg']}" for i in items[:8])
 
 
 def _changed(room: Room, change: dict[str, Any], path: Path) -> Room:
-    data = room.agreement.model_dump(mode="json", exclude_none=True) | change
-    changed = Room(agreement=_build(Agreement, data, str(path)))
+    try:
+        changed = revise(room, change)
+    except ValidationError as error:
+        raise RoomError(f"{path}: {_what(error, 'room')}") from None
     save_room(changed, path)
     return changed
 
@@ -135,7 +142,7 @@ def new(
 def add_member(
     path: Path, name: str, key: str, *, ability: list[Ability] | None = None, json_: Json = False
 ) -> int:
-    """Add a member to a room. Signatures given before no longer fit and are removed.
+    """Add a member to a room. A room in force gets a new version; its history stays.
 
     Parameters
     ----------
@@ -160,7 +167,7 @@ def add_member(
 
 @app.command
 def add_table(path: Path, table: Path, *, json_: Json = False) -> int:
-    """Add a table to a room. Signatures given before no longer fit and are removed.
+    """Add a table to a room. A room in force gets a new version; its history stays.
 
     Parameters
     ----------
@@ -201,7 +208,7 @@ def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
     room = load_room(path)
     directory.check_duties(room.agreement)
     signed = sign(room, directory.name, directory.keys())
-    directory.remember(room.agreement)
+    directory.remember(room)
     save_room(signed, path)
     lacking = missing(signed)
     rest = f"still to sign: {', '.join(lacking)}" if lacking else "all members have signed"
@@ -290,7 +297,69 @@ def _brief(value: Any) -> str:
     if isinstance(value, dict):
         if "minimum" in value:
             return f"at least {value['minimum']} distinct {value['columnName']}"
-        return f"{value['function']} of {', '.join(value['columnNames'])}"
+        if "columnNames" in value:
+            return f"{value['function']} of {', '.join(value['columnNames'])}"
+        return ", ".join(f"{k} {_brief(v)}" for k, v in value.items() if v not in (None, [], ""))
     if isinstance(value, list):
         return "; ".join(_brief(v) for v in value)
     return str(value)
+
+
+@app.command
+def diff(path: Path, other: Path | None = None, *, json_: Json = False) -> int:
+    """Show what changed between two versions of a room, and whose data or duty each change touches.
+
+    Parameters
+    ----------
+    path
+        The room file; without `other`, its newest version is compared with the one before.
+    other
+        An older file of the same room.
+    json_
+        Print one JSON object.
+    """
+    room = load_room(path)
+    if other is not None:
+        old = load_room(other).agreement
+    elif room.history:
+        old = room.history[-1].agreement
+    else:
+        raise InputError(f"{path}: has version 1 only; name an older file to compare with")
+    found = changes(old, room.agreement)
+    signers = must_sign(old, room.agreement)
+    data = {
+        "id": str(room.agreement.id),
+        "from": {"version": old.version, "hash": agreement_hash(old)},
+        "to": {"version": room.agreement.version, "hash": agreement_hash(room.agreement)},
+        "changes": [c.to_dict() for c in found],
+        "must_sign": sorted(signers.current | signers.previous),
+    }
+    lines = [f"version {old.version} -> {room.agreement.version}"]
+    for change in found:
+        before, after = (_brief(v) if v is not None else "nothing" for v in (change.before, change.after))
+        lines.append(f"  {change.path}: {before} -> {after} (touches {', '.join(change.touches)})")
+    if not found:
+        lines.append("  no difference")
+    lines.append("must sign: " + (", ".join(sorted(signers.current | signers.previous)) or "nobody"))
+    _out(data, "\n".join(one_line(line) for line in lines), json_)
+    return 0
+
+
+@app.command
+def export(path: Path | None = None, *, schema: Flag = False) -> int:
+    """Print a room as canonical JSON (RFC 8785), the bytes that are signed; or the JSON Schema of room files.
+
+    Parameters
+    ----------
+    path
+        The room file.
+    schema
+        Print the published JSON Schema instead.
+    """
+    if schema:
+        sys.stdout.write(json.dumps(Room.model_json_schema(by_alias=True), indent=2) + "\n")
+    elif path is None:
+        raise InputError("name a room file, or --schema")
+    else:
+        sys.stdout.write(canonical(load_room(path).agreement).decode() + "\n")
+    return 0

@@ -274,14 +274,14 @@ class _Run:
         return _Measured(rows, longest, nulls)
 
     def _pads(self, measured: _Measured) -> list[int | None]:
-        """The length that each sealed column's values are padded to; None: as they are."""
+        """The length that each column's values, without the type byte, are padded to; None: as they are."""
         pads: list[int | None] = []
         for target in self.plan.of_kind("sealed"):
             pad = target.pad
             if pad is None or pad.type == "none":
                 pads.append(None)
             elif pad.type == "fixed":
-                pads.append(pad.length)
+                pads.append(target.limit)
             else:
                 pads.append(measured.longest[target.slot] + (pad.length or 0))
         return pads
@@ -397,7 +397,7 @@ def _too_long(target: Target) -> str:
     if target.pad is not None and target.pad.type == "fixed":
         return (
             f"has a value of more than {target.limit:,} bytes in column '{target.header}', which is "
-            "padded to that length: give it a greater pad length"
+            f"padded to {target.pad.length:,} with its type: give it a greater pad length"
         )
     return f"has a value of more than {max(0, target.limit):,} bytes in column '{target.header}'"
 

@@ -43,12 +43,16 @@ class Target:
 
     @property
     def limit(self) -> int:
-        """Longest value in bytes that the column takes."""
+        """Longest value in bytes, with its metadata, that the column takes.
+
+        What is padded begins with a byte that tells the type, so padding leaves one byte less.
+        """
         if self.pad is None or self.pad.type == "none":
             return MAX_SEALED_BYTES
+        length = self.pad.length or 0
         if self.pad.type == "fixed":
-            return self.pad.length or 0
-        return limits.MAX_PADDED_BYTES - (self.pad.length or 0)
+            return max(0, length - 1)
+        return limits.MAX_PADDED_BYTES - length - 1
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def make_plan(schema: TableSchema, source: pa.Schema, name: str, settings: Setti
         if index is None:
             unknown.append(shown(str(key)))
             continue
+        if column.pad is not None and column.pad.type == "fixed" and not column.pad.length:
+            problems.append(f"column '{shown(column.target)}' is padded to 0 bytes: at least 1 is needed")
         problem = _type_problem(source.field(index), column)
         if problem:
             problems.append(problem)

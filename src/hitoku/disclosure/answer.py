@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hitoku import limits
 from hitoku.disclosure.leakage import Leakage, Learned
 from hitoku.errors import InputError, PeerError
+from hitoku.room.canonical import canonical_json, digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +96,12 @@ class Answer:
     released_at: str
     budget: Mapping[str, Any] | None = None
     ledger: Mapping[str, Any] | None = None
+
+    @property
+    def digest(self) -> str:
+        """``sha256:`` and the hash of all that was released; members' ledgers name the answer by it."""
+        facts = {k: v for k, v in self.to_message().items() if k not in {"budget", "ledger"}}
+        return digest("hitoku/answer/1", canonical_json(facts))
 
     @property
     def column_names(self) -> list[str]:

@@ -11,7 +11,7 @@ from hitoku.errors import EngineError, HitokuError, InputError, LimitError
 __all__ = ["failure"]
 
 _ENGINE: Final = {
-    "OUT_OF_MEMORY": "the question needs more memory than the engine may use; ask of fewer rows, or raise the limit",
+    "OUT_OF_MEMORY": "the question needs more memory than the engine may use; raise the limit",
     "TIMEOUT": "the question took longer than {seconds} seconds and was ended",
     "CANCELLED": "the question was cancelled",
     "DATA_TYPE": "some value cannot be computed with as declared; check the types that the room declares",

@@ -198,7 +198,7 @@ class Engine:
 
 
 def _told(table: EngineTable, directory: Path, place: int) -> dict[str, Any]:
-    """A table as the process is told of it: by a link of our own naming, so that no file name is a pattern."""
+    """A table as the process is told of it: by a link that we name, so that no file name is a pattern."""
     source = table.file.path.resolve()
     if not source.is_file():
         raise InputError(f"table {table.name}: its file is missing or is no file")

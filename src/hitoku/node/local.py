@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hitoku import ask as way
+from hitoku.disclosure.plan import default_receivers
 from hitoku.errors import InputError, PeerError, Refusal, RoomError
 from hitoku.ports import Clock, NoProgress, Progress, SystemClock
 from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.consent import RunRegister
 from hitoku.room.directory import MemberDirectory, Workspace
 from hitoku.room.files import write_whole
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hitoku.protections.base import Protection
     from hitoku.protections.tokens import Tokens
     from hitoku.questions import Explanation
+    from hitoku.room.records import Records
 
 __all__ = ["LocalNode", "RoomHandle", "open_room"]
 
@@ -60,13 +62,29 @@ class LocalNode:
         if me is None or agreement.member(sender) is None:
             raise PeerError(f"{sender!r} is no member of this room")
         kind = message["kind"]
-        if kind == "hitoku/consent-request/1" and me.name in agreement.owners():
-            return way.Owner(me.name, self.room, self._directory.keys(), self._clock).consent(sender, message)
-        if kind == "hitoku/run-request/1" and Ability.HOST in me.abilities:
-            return self._host().run(sender, message)
+        if kind == "hitoku/head-request/1":
+            return way.give_own_head(self.records, sender, message)
+        if me.name in agreement.owners():
+            if kind == "hitoku/consent-request/1":
+                return self._owner().consent(sender, message)
+            if kind == "hitoku/settle/1":
+                return self._owner().settle(sender, message)
+        if Ability.HOST in me.abilities:
+            if kind == "hitoku/run-request/1":
+                return self._host().run(sender, message)
+            if kind == "hitoku/cancel/1":
+                return self._host().cancel(sender, message)
         if kind == "hitoku/deliver/1" and Ability.RECEIVE in me.abilities:
             return way.Receiver(me.name, self.room, self._keep).deliver(sender, message)
         raise PeerError(f"{me.name!r} does not answer such messages")
+
+    @cached_property
+    def records(self) -> Records:
+        """What this member remembers of the room."""
+        records = self._directory.records(str(self.room.agreement.id), self._clock)
+        records.accept(self.room.agreement)
+        records.recover()
+        return records
 
     def prepare(self) -> None:
         """Start what takes a while on a host, while others are still checking the question."""
@@ -89,6 +107,11 @@ class LocalNode:
         if self._prepared is not None:
             self._prepared.close()
             self._prepared = None
+        if "records" in self.__dict__:
+            self.records.store.close()
+
+    def _owner(self) -> way.Owner:
+        return way.Owner(self.room, self.peers, self.records, self._directory.keys(), self._clock)
 
     def _host(self) -> way.Host:
         from hitoku.executors.local import Local
@@ -96,7 +119,7 @@ class LocalNode:
         return way.Host(
             room=self.room,
             peers=self.peers,
-            runs=RunRegister(self._directory.path / "runs"),
+            records=self.records,
             runner=self._protection,
             executor=Local(),
             progress=self._progress,
@@ -144,6 +167,7 @@ class RoomHandle:
             workspace.member(me)  # raises, with the names that are here
         self._nodes = tuple(nodes.values())
         self.room = nodes[me].room
+        self._node = nodes[me]
         self._peers = nodes[me].peers
 
     def __repr__(self) -> str:
@@ -161,22 +185,60 @@ class RoomHandle:
 
     def ask(
         self, sql: str, *, receivers: Iterable[str] | None = None, progress: Progress | None = None
-    ) -> Answer | way.Sent:
-        """Ask a question.
+    ) -> Answer:
+        """Ask a question and receive its answer.
 
         Args:
             sql: one SQL statement over the room's tables.
-            receivers: who receives the answer; this member, if it may, where nobody is named.
+            receivers: who else receives the answer; this member must be among them.
             progress: hears about the phases.
 
         Raises:
-            Refusal: a rule does not allow it; says which, whose, and what to change.
+            Refusal: a rule does not allow it; says which, whose, and what to change. Also where this
+                member may not receive: then `send` is the way.
             PeerError: another member cannot be reached or failed.
         """
+        to = self.receivers if receivers is None else tuple(receivers)
+        if self.me not in to:
+            raise Refusal(
+                "ASKER_DOES_NOT_RECEIVE",
+                f"{self.me!r} would not receive the answer",
+                rule=f"members.{self.me}.abilities",
+                remedy="send the answer to who may receive: `--to MEMBER`, in Python `send`",
+            )
+        answer = self._go(sql, to, progress)
+        if isinstance(answer, way.Sent):
+            raise PeerError("the answer went to others")
+        return answer
+
+    def send(
+        self, sql: str, *, receivers: Iterable[str] | None = None, progress: Progress | None = None
+    ) -> way.Sent:
+        """Ask a question whose answer goes to others.
+
+        Args:
+            sql: one SQL statement over the room's tables.
+            receivers: who receives the answer; all who may, where nobody is named and this member may not.
+            progress: hears about the phases.
+
+        Raises:
+            Refusal: a rule does not allow it.
+            PeerError: another member cannot be reached or failed.
+        """
+        to = self.receivers if receivers is None else tuple(receivers)
+        done = self._go(sql, to, progress)
+        return done if isinstance(done, way.Sent) else way.Sent(done.run, done.question, done.receivers)
+
+    @property
+    def receivers(self) -> tuple[str, ...]:
+        """Who receives where nobody is named: this member, if it may, otherwise all who may."""
+        return default_receivers(self.room, self.me)
+
+    def _go(self, sql: str, to: tuple[str, ...], progress: Progress | None) -> Answer | way.Sent:
         try:
             for node in self._nodes:
                 node.prepare()
-            return way.ask(sql, self.room, self._peers, progress or self._progress, receivers)
+            return way.ask(sql, self.room, self._peers, self._node.records, progress or self._progress, to)
         finally:
             for node in self._nodes:
                 node.close()

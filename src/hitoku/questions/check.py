@@ -175,6 +175,9 @@ def _order(outer: _Outer, made: list[Select], blocks: tuple[Block, ...], rules: 
 def _key(node: exp.Expr, made: list[Select], blocks: tuple[Block, ...], rules: Rules) -> Value:
     items = blocks[0].items
     item = _named(node, items)
+    if item is None and blocks[0].listing:
+        text = made[0].expressions.value(node, "ORDER BY").text
+        item = next((known for known in items if known.value.text == text), None)
     if item is None and (len(blocks) > 1 or blocks[0].listing):
         raise refuse("ORDER_BY_OUTPUT", clause="ORDER BY", node=node)
     if item is None:

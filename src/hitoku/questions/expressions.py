@@ -7,7 +7,7 @@ function refuses them, so they can end only where `hitoku.questions.rules` allow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -161,12 +161,7 @@ class Expressions:
     def _connected(self, node: exp.And | exp.Or, clause: str) -> Value:
         kind = exp.And if isinstance(node, exp.And) else exp.Or
         parts = [self._boolean(part, clause) for part in operands(node, kind)]
-        unique = {part.text: part for part in parts}
-        ordered = [_bracketed(unique[text].node) for text in sorted(unique)]
-        joined = ordered[0]
-        for part in ordered[1:]:
-            joined = kind(this=joined, expression=part)
-        return _made(joined, Family.BOOLEAN, node, *parts)
+        return _made(_chained(kind, parts), Family.BOOLEAN, node, *parts)
 
     def _compared(self, node: exp.Binary, clause: str) -> Value:
         only(node, "this", "expression", clause=clause)
@@ -191,8 +186,7 @@ class Expressions:
         low = exp.GTE(this=node.this, expression=node.args["low"])
         high = exp.LTE(this=node.this, expression=node.args["high"])
         parts = [self._compared(low, clause), self._compared(high, clause)]
-        made = exp.And(this=_bracketed(parts[0].node), expression=_bracketed(parts[1].node))
-        return _made(made, Family.BOOLEAN, node, *parts)
+        return _made(_chained(exp.And, parts), Family.BOOLEAN, node, *parts)
 
     def _in(self, node: exp.In, clause: str) -> Value:
         if node.args.get("query") is not None:
@@ -242,6 +236,17 @@ class Expressions:
             kind = next(k for k in _ARITHMETIC if isinstance(node, k))
             made = kind(this=nodes[0], expression=nodes[1])
         return _made(made, Family.NUMBER, node, *values)
+
+
+def _chained(kind: type[exp.Connector], parts: Sequence[Value]) -> exp.Expr:
+    """Operands of AND (or OR), each once, in an order that does not depend on the asker's."""
+    flat = [inner.unnest() for part in parts for inner in operands(part.node, kind)]
+    unique = {node.sql(dialect="duckdb"): node for node in flat}
+    ordered = [_bracketed(unique[text]) for text in sorted(unique)]
+    joined = ordered[0]
+    for node in ordered[1:]:
+        joined = kind(this=joined, expression=node)
+    return joined
 
 
 def _bracketed(node: exp.Expr) -> exp.Expr:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from hitoku.questions.form import Block, Form, Order, Value
+from hitoku.questions.form import Block, Form, Order, Ref, Value
 from hitoku.questions.layers import Layers
 from hitoku.questions.names import quoted
 
@@ -129,7 +129,8 @@ def execution_text(form: Form, constraints: Sequence[UnitConstraint]) -> str:
     keys += [f"_hitoku_o{n} NULLS LAST" for n in range(1, len(names) + 1)]
     rank = f"ROW_NUMBER() OVER (PARTITION BY _hitoku_ok ORDER BY {', '.join(keys)})"
     layers.append(
-        f"_hitoku_ranked AS (SELECT *, {rank} AS _hitoku_r FROM _hitoku_marked WHERE NOT _hitoku_ok OR _hitoku_h)"
+        f"_hitoku_ranked AS (SELECT *, {rank} AS _hitoku_r FROM _hitoku_marked "
+        "WHERE NOT _hitoku_ok OR _hitoku_h)"
     )
     outputs = [f"_hitoku_o{n} AS {quoted(name)}" for n, name in enumerate(names, 1)]
     outputs += [c.alias for c in constraints]
@@ -161,7 +162,11 @@ def _layers(number: int, block: Block, form: Form, constraints: Sequence[UnitCon
     first = [f"{_total(group.node)} AS g{n}" for n, group in enumerate(block.groups, 1)]
     first += [f"{_sql(node)} AS a{n}" for n, node in enumerate(split.aggregates.values(), 1)]
     inside = set(block.all_tables)
-    first += [f"{c.sql if c.table in inside else c.minimum} AS {c.alias}" for c in constraints]
+    same = _representatives(block)
+    for c in constraints:
+        ref = same.get(Ref(c.table, c.column), Ref(c.table, c.column))
+        count = unit_count(ref.table, ref.column) if c.table in inside else str(c.minimum)
+        first.append(f"{count} AS {c.alias}")
     text = f"SELECT {', '.join(first)} {_rows(block, _total)}"
     if block.groups:
         text += " GROUP BY " + ", ".join(str(n) for n in range(1, len(block.groups) + 1))
@@ -171,6 +176,26 @@ def _layers(number: int, block: Block, form: Form, constraints: Sequence[UnitCon
         f"_hitoku_b{number} AS ({text})",
         f"_hitoku_c{number} AS (SELECT {', '.join(second)} FROM _hitoku_b{number})",
     ]
+
+
+def _representatives(block: Block) -> dict[Ref, Ref]:
+    """One column for all that inner joins equate: they hold the same values in every row; one count serves.
+
+    Only conditions that are an equality and nothing else equate; under OR either side may differ.
+    """
+    same: dict[Ref, Ref] = {}
+
+    def root(ref: Ref) -> Ref:
+        while same.get(ref, ref) != ref:
+            ref = same[ref]
+        return ref
+
+    for condition in block.on:
+        if isinstance(condition.node, exp.EQ):
+            first, *others = sorted(root(use.ref) for use in condition.uses)
+            for other in others:
+                same[other] = first
+    return {ref: root(ref) for ref in same}
 
 
 def _of(block: Block, form: Form, value: Value) -> Value:

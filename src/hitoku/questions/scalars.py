@@ -33,6 +33,7 @@ _CASTS: Final[dict[exp.DType, tuple[str, Family]]] = {
     exp.DType.DECIMAL: ("DECIMAL", Family.NUMBER),
     exp.DType.DATE: ("DATE", Family.DATE),
     exp.DType.TIMESTAMP: ("TIMESTAMP", Family.TIMESTAMP),
+    exp.DType.TIMESTAMPNTZ: ("TIMESTAMP", Family.TIMESTAMP),
     exp.DType.TEXT: ("VARCHAR", Family.STRING),
     exp.DType.VARCHAR: ("VARCHAR", Family.STRING),
 }
@@ -238,5 +239,6 @@ SCALARS: Final[dict[type[exp.Expr], Callable[[Arguments], Built]]] = {
     exp.Trunc: _rounded("TRUNC", ScalarFunction.TRUNC),
     exp.Upper: _textual("UPPER", ScalarFunction.UPPER),
 }
-"""By node type. Of AWS's list CONVERT, DATEADD, TO_CHAR, TO_DATE, TO_NUMBER and TO_TIMESTAMP are missing:
-their formats differ between engines; CURRENT_DATE and GETDATE make a question mean something else tomorrow."""
+"""By node type. Of AWS's list CONVERT, DATEADD, TO_CHAR, TO_DATE, TO_NUMBER and TO_TIMESTAMP are missing, as
+their formats differ between engines; CURRENT_DATE and GETDATE make a question mean something else tomorrow.
+"""

@@ -70,8 +70,12 @@ def _statement(tokens: list[Token]) -> list[Token]:
     if len(tokens) > limits.MAX_SQL_NODES:
         raise refuse("TOO_MANY_PARTS", clause="SQL", limit=str(limits.MAX_SQL_NODES))
     depth = prefixes = 0
+    before: TokenType | None = None
     for token in tokens:
         kind = token.token_type
+        if kind is before is TokenType.COMMA:  # sqlglot would read over it
+            raise refuse("SYNTAX", clause="SQL", span=Span(token.start, token.end + 1))
+        before = kind
         if kind is TokenType.SEMICOLON:
             raise refuse("SEVERAL_STATEMENTS", clause="SQL", span=Span(token.start, token.end + 1))
         prefixes = prefixes + 1 if kind in _PREFIX else 0

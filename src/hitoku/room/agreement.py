@@ -31,6 +31,7 @@ __all__ = [
     "PublicKey",
     "Room",
     "Signature",
+    "SignedVersion",
     "Table",
 ]
 
@@ -312,12 +313,30 @@ class Signature(_Part):
     """One member's signature of the agreement's canonical form."""
 
     member: Name
+    key: Literal["previous"] | None = None
+    """`previous` where it was made with the key of the version before: who leaves, or changes its key."""
     signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
     """Ed25519, 64 bytes in base64."""
 
 
-class Room(_Part):
-    """An agreement with the signatures gathered so far; in force when every member has signed."""
+Signatures = Annotated[tuple[Signature, ...], Field(max_length=2 * limits.MAX_MEMBERS)]
+
+
+class SignedVersion(_Part):
+    """An earlier version of the agreement, as it was in force."""
 
     agreement: Agreement
-    signatures: tuple[Signature, ...] = Field(default=(), max_length=limits.MAX_MEMBERS)
+    signatures: Signatures
+
+
+class Room(_Part):
+    """An agreement with the signatures gathered so far, and all versions before it.
+
+    It is in force when all have signed whose data or duty it touches: everybody for the first version, and
+    `hitoku.room.changes.must_sign` for each later one.
+    """
+
+    agreement: Agreement
+    signatures: Signatures = ()
+    history: Annotated[tuple[SignedVersion, ...], Field(max_length=limits.MAX_ROOM_VERSIONS)] = ()
+    """Version 1 first. Every version's hash is in the next one, so nothing here can be exchanged."""

@@ -9,6 +9,10 @@ A new version needs the signatures of the members *whose data or duty it touches
   abilities, keys, settings, protections;
 - a host or compute member, where its own duty begins or ends.
 
+Who owned a table and leaves, and who changes its key, signs with the key of the version before. Otherwise a
+partner could remove an owner, add "it" again with a key of its own choice, and loosen the rule of a table
+that still lies at the host.
+
 A partner's own new table touches no one else's data: every question still has to pass all tables'
 rules. The name of the room touches everybody, since it tells people what they agree to.
 """
@@ -21,7 +25,7 @@ from typing import Any
 from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Table
 
-__all__ = ["Change", "changes", "must_sign"]
+__all__ = ["Change", "Signers", "changes", "must_sign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,30 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def must_sign(old: Agreement, new: Agreement) -> frozenset[str]:
-    """The members of `new` that must sign it because a change touches them.
+@dataclass(frozen=True, slots=True)
+class Signers:
+    """Who must sign a new version.
 
-    A member that goes is not among them: it cannot be made to stay, and its tables go with it.
+    Attributes:
+        current: with the key that the new version names.
+        previous: with the key that the version before named.
+    """
+
+    current: frozenset[str]
+    previous: frozenset[str]
+
+
+def must_sign(old: Agreement, new: Agreement) -> Signers:
+    """The members that must sign `new` because a change from `old` touches them.
+
+    A member without tables can be removed by the owners alone: it has nothing to protect.
     """
     touched = {name for change in changes(old, new) for name in change.touches}
-    return frozenset(touched) & frozenset(m.name for m in new.members)
+    before = {m.name: m.key for m in old.members}
+    after = {m.name: m.key for m in new.members}
+    leaving = (touched & old.owners()) - set(after)
+    rekeyed = {name for name in after if before.get(name, after[name]) != after[name]}
+    return Signers(frozenset(touched & set(after)), frozenset(leaving | rekeyed))
 
 
 def _members(old: Agreement, new: Agreement, owners: frozenset[str]) -> list[Change]:

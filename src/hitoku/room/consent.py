@@ -9,23 +9,20 @@ checks each of them itself, and lets a run's id be used once.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from hitoku import limits
-from hitoku.errors import Refusal, RoomError
+from hitoku.errors import Refusal
 from hitoku.ports import KeyStore
 from hitoku.room.agreement import Agreement, Name
 from hitoku.room.canonical import canonical_json
 from hitoku.room.keys import valid_signature
 
-__all__ = ["Consent", "Hash", "RunId", "RunRegister", "check_consents", "give_consent", "moment"]
+__all__ = ["Consent", "Hash", "RunId", "check_consents", "give_consent", "moment"]
 
 _DOMAIN: Final = b"hitoku/consent/1\n"
 
@@ -158,43 +155,3 @@ def _refuse(code: str, message: str, owner: str) -> Refusal:
     return Refusal(
         code, message + ": nothing was run", owner=owner, remedy="ask again; consents are for one run"
     )
-
-
-class RunRegister:
-    """The runs a host has seen, so that no consent serves twice; in files, so a restart forgets nothing."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def claim(self, run: str, now: datetime) -> None:
-        """Take a run's id for good.
-
-        Raises:
-            Refusal: it was used before.
-            RoomError: that cannot be recorded; nothing may run then.
-        """
-        try:
-            self._directory.mkdir(exist_ok=True)
-            self._prune(now)
-        except OSError as error:
-            raise RoomError(f"{self._directory}: cannot record the run ({error.strerror})") from None
-        try:
-            handle = os.open(self._directory / run, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-        except FileExistsError:
-            raise Refusal(
-                "CONSENT_REPLAYED", "these consents were used before: nothing was run", remedy="ask again"
-            ) from None
-        except OSError as error:
-            raise RoomError(f"{self._directory}: cannot record the run ({error.strerror})") from None
-
-    def _prune(self, now: datetime) -> None:
-        # A consent ends by its time; only its id until then must be known. Twice that, to be safe.
-        oldest = now.timestamp() - 2 * (limits.CONSENT_SECONDS + 2 * limits.CLOCK_SKEW_SECONDS)
-        for path in self._directory.iterdir():
-            with suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()

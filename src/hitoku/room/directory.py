@@ -18,14 +18,19 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hitoku.errors import RoomError
+from hitoku.ports import Clock
 from hitoku.room.agreement import Ability, Agreement, Room
-from hitoku.room.canonical import agreement_hash, canonical
+from hitoku.room.canonical import canonical
 from hitoku.room.files import load_agreement, load_room, write_whole
 from hitoku.room.keys import KEY_FILE, SECRET_FILE, FileKeyStore, generate_key
 from hitoku.room.signing import verify
+from hitoku.room.versions import continues
+
+if TYPE_CHECKING:
+    from hitoku.room.records import Records
 
 __all__ = ["MemberDirectory", "Workspace", "write_peers"]
 
@@ -88,6 +93,14 @@ class MemberDirectory:
         """The member's keys."""
         return FileKeyStore(self.path, environment)
 
+    def records(self, room: str, clock: Clock) -> Records:
+        """The member's durable record of a room."""
+        # SQLAlchemy takes a quarter of a second to import: only who keeps records pays for it.
+        from hitoku.room.records import Records
+        from hitoku.room.store import Store
+
+        return Records(Store(self.path / "state.db"), room, self.name, self.keys(), clock)
+
     @property
     def key_file(self) -> Path:
         """Where the member's key is."""
@@ -98,54 +111,45 @@ class MemberDirectory:
         candidates = (self.path / "tables" / f"{table}.{suffix}" for suffix in ("parquet", "csv"))
         return next((path for path in candidates if path.is_file()), None)
 
-    def remember(self, agreement: Agreement) -> None:
+    def remember(self, room: Room) -> None:
         """Keep the agreement that the member signs, as its own word on what the room is.
 
         Raises:
             RoomError: the member signed a later version before, or another agreement as this version.
         """
-        path = self._record(agreement)
+        path = self._record(room.agreement)
         if path.exists():
-            before = load_agreement(path)
-            if before.version > agreement.version:
-                raise RoomError(
-                    f"{self.name!r} signed version {before.version} of this room; version "
-                    f"{agreement.version} would take it back"
-                )
-            if before.version == agreement.version and agreement_hash(before) != agreement_hash(agreement):
-                raise RoomError(
-                    f"{self.name!r} signed another version {before.version} of this room: give the changed "
-                    "one a new version number and the hash of the one before"
-                )
+            continues(room, load_agreement(path))
         path.parent.mkdir(exist_ok=True)
-        write_whole(path, canonical(agreement))
+        write_whole(path, canonical(room.agreement))
+
+    def known(self, room: Room) -> Agreement | None:
+        """The newest version of the room that this member signed or accepted; None if it knows none."""
+        path = self._record(room.agreement)
+        return load_agreement(path) if path.exists() else None
 
     def room(self, shared: Room) -> Room:
-        """The room as this member knows it: the agreement it signed, in force by everybody's signatures.
+        """The room as this member knows it: in force by everybody's signatures, continuing its own record.
 
-        The agreement in `shared` counts for nothing; only its signatures are taken, and only where they
-        fit the member's own record.
+        A version later than the member's record is taken over if the chain of signed versions leads to it:
+        then all whose data or duty the changes touch have signed them, and this member would be among those.
 
         Raises:
-            RoomError: the member signed no such agreement, or it is not in force, or the member is a host
-                and its directory holds a shared secret.
+            RoomError: the member has no record of the room, the file is altered or older than the record, it
+                is not in force, or the member is a host and its directory holds a shared secret.
         """
-        path = self._record(shared.agreement)
-        if not path.exists():
+        own = self.known(shared)
+        if own is None:
             raise RoomError(
                 f"{self.name!r} has no record of having signed room {shared.agreement.name!r}: look at it "
                 "with `hitoku room show` and sign it with `hitoku room sign`"
             )
-        own = load_agreement(path)
-        if agreement_hash(own) != agreement_hash(shared.agreement):
-            raise RoomError(
-                f"the room file is not what {self.name!r} signed (version {own.version}): it was altered, "
-                "rolled back, or changed without asking"
-            )
-        room = Room(agreement=own, signatures=shared.signatures)
-        verify(room)
-        self.check_duties(own)
-        return room
+        continues(shared, own)
+        verify(shared)
+        self.check_duties(shared.agreement)
+        if own.version < shared.agreement.version:
+            write_whole(self._record(shared.agreement), canonical(shared.agreement))
+        return shared
 
     def check_duties(self, agreement: Agreement) -> None:
         """Refuse a host whose directory holds what no host may have.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Signing an agreement, and verifying that it is in force: every member signed exactly this.
+r"""Signing an agreement, and verifying that it is in force: all signed exactly this who must.
 
 A signature covers ``hitoku/room/1\n`` and the agreement's canonical form; the domain in front keeps a
 signature given to a room from being anything else, and the other way round.
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from hitoku.errors import RoomError
 from hitoku.ports import KeyStore
 from hitoku.room.agreement import Agreement, Room, Signature
-from hitoku.room.canonical import canonical
+from hitoku.room.canonical import agreement_hash, canonical
+from hitoku.room.changes import changes, must_sign
 from hitoku.room.keys import valid_signature
 
 __all__ = ["missing", "problems", "sign", "verify"]
@@ -29,54 +31,52 @@ def _message(agreement: Agreement) -> bytes:
 def sign(room: Room, member: str, keys: KeyStore) -> Room:
     """The room with `member`'s signature added, or renewed.
 
+    Where the version before names this key for the member and the new version names another, or the member
+    leaves, the signature is the one that lets the key or the member go.
+
     Raises:
         RoomError: `member` is no member, or the key is not the one the agreement names for it.
         SecretError: the key cannot be read.
     """
     who = room.agreement.member(member)
-    if who is None:
+    before = room.history[-1].agreement.member(member) if room.history else None
+    if who is None and before is None:
         raise RoomError(f"{member!r} is no member of room {room.agreement.name!r}: nothing was signed")
     message = _message(room.agreement)
     signature = base64.b64encode(keys.sign(message)).decode()
-    if not valid_signature(who.key, message, signature):
+    if who is not None and valid_signature(who.key, message, signature):
+        made = Signature(member=member, signature=signature)
+    elif before is not None and valid_signature(before.key, message, signature):
+        made = Signature(member=member, key="previous", signature=signature)
+    else:
         raise RoomError(
             f"the key of this directory is not the key that the room names for {member!r}: nothing was signed"
         )
-    others = tuple(s for s in room.signatures if s.member != member)
-    return Room(
-        agreement=room.agreement,
-        signatures=(*others, Signature(member=member, signature=signature)),
-    )
+    others = tuple(s for s in room.signatures if (s.member, s.key) != (made.member, made.key))
+    return room.model_copy(update={"signatures": (*others, made)})
 
 
 def missing(room: Room) -> tuple[str, ...]:
-    """The members that have not signed yet, in the order of the agreement."""
-    signed = {s.member for s in room.signatures}
-    return tuple(m.name for m in room.agreement.members if m.name not in signed)
+    """The members whose signature of the newest version is still needed, in the order of the agreement."""
+    before = room.history[-1].agreement if room.history else None
+    return tuple(dict.fromkeys(name for name, _ in _missing(before, room.agreement, room.signatures)))
 
 
 def problems(room: Room) -> tuple[str, ...]:
     """Everything that keeps the room from being in force; empty if it is."""
     found: list[str] = []
-    message = _message(room.agreement)
-    for name, times in Counter(s.member for s in room.signatures).items():
-        if times > 1:
-            found.append(f"{name!r} signed {times} times: remove all but one of its signatures")
-    for signature in room.signatures:
-        who = room.agreement.member(signature.member)
-        if who is None:
-            found.append(f"{signature.member!r} signed but is no member: remove its signature")
-        elif not valid_signature(who.key, message, signature.signature):
-            found.append(
-                f"the signature of {signature.member!r} does not fit: the agreement was changed after it "
-                "signed, or its key is another; it must look and sign again"
-            )
-    found.extend(f"{name!r} has not signed yet" for name in missing(room))
+    before: Agreement | None = None
+    versions = [(v.agreement, v.signatures) for v in room.history]
+    for agreement, signatures in [*versions, (room.agreement, room.signatures)]:
+        wrong = _chain(before, agreement) or _version(before, agreement, signatures)
+        last = agreement is room.agreement
+        found += wrong if last else [f"version {agreement.version}: {problem}" for problem in wrong]
+        before = agreement
     return tuple(found)
 
 
 def verify(room: Room) -> None:
-    """Accept only a room that every member signed, exactly as it stands.
+    """Accept only a room that all have signed who must, in every version, exactly as it stands.
 
     Raises:
         RoomError: anything else; the message lists every problem.
@@ -84,3 +84,62 @@ def verify(room: Room) -> None:
     found = problems(room)
     if found:
         raise RoomError(f"room {room.agreement.name!r} is not in force: " + "; ".join(found))
+
+
+def _chain(before: Agreement | None, agreement: Agreement) -> list[str]:
+    """What is wrong with an agreement's place in the chain of versions."""
+    if before is None:
+        if agreement.version == 1:
+            return []
+        return [f"it is version {agreement.version}, and the versions before it are not in the file"]
+    if agreement.id != before.id:
+        return ["it belongs to another room than the version before it"]
+    if agreement.version != before.version + 1 or agreement.previous != agreement_hash(before):
+        expected = before.version + 1
+        return [
+            f"it does not continue version {before.version}: number it {expected} and name that one's hash"
+        ]
+    if not changes(before, agreement):
+        return [f"it changes nothing of version {before.version}"]
+    return []
+
+
+def _version(before: Agreement | None, agreement: Agreement, signatures: Iterable[Signature]) -> list[str]:
+    """What is wrong with the signatures of one version."""
+    found: list[str] = []
+    message = _message(agreement)
+    given = list(signatures)
+    for (name, _), times in Counter((s.member, s.key) for s in given).items():
+        if times > 1:
+            found.append(f"{name!r} signed {times} times: remove all but one of its signatures")
+    for signature in given:
+        source = before if signature.key == "previous" else agreement
+        who = None if source is None else source.member(signature.member)
+        if who is None:
+            found.append(f"{signature.member!r} signed but is no member: remove its signature")
+        elif not valid_signature(who.key, message, signature.signature):
+            found.append(
+                f"the signature of {signature.member!r} does not fit: the agreement was changed after it "
+                "signed, or its key is another; it must look and sign again"
+            )
+    found.extend(
+        f"{name!r} has not signed yet" + (" with its key of the version before" if old else "")
+        for name, old in _missing(before, agreement, given)
+    )
+    return found
+
+
+def _missing(
+    before: Agreement | None, agreement: Agreement, signatures: Iterable[Signature]
+) -> list[tuple[str, bool]]:
+    """Who still has to sign, and whether with the key of the version before."""
+    signed = {(s.member, s.key) for s in signatures}
+    if before is None:
+        current, previous = {m.name for m in agreement.members}, frozenset[str]()
+    else:
+        signers = must_sign(before, agreement)
+        current, previous = set(signers.current), signers.previous
+    order = dict.fromkeys(m.name for a in (agreement, before) if a is not None for m in a.members)
+    return [(name, False) for name in order if name in current and (name, None) not in signed] + [
+        (name, True) for name in order if name in previous and (name, "previous") not in signed
+    ]

@@ -33,9 +33,8 @@ agreements = sa.Table(
     sa.Column("room", sa.String(36), primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True),
     sa.Column("hash", sa.String(71), nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
 )
-"""Every version of every agreement this member has accepted, so that an older one is known as older."""
+"""Every version of every agreement that this member signed or took over."""
 
 ledgers = sa.Table(
     "ledgers",
@@ -81,21 +80,15 @@ runs = sa.Table(
     sa.Column("run", sa.String(64), primary_key=True),
     sa.Column("room", sa.String(36), nullable=False),
     sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("asker", sa.String(63), nullable=False),
+    sa.Column("host", sa.String(63), nullable=False),
     sa.Column("question", sa.String(71), nullable=False),
     sa.Column("plan", sa.String(71), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("created", sa.String(32), nullable=False),
     sa.Column("updated", sa.String(32), nullable=False),
 )
-"""One row for each run this member consented to or carried out: reserved, then committed or released."""
-
-nonces = sa.Table(
-    "nonces",
-    metadata,
-    sa.Column("nonce", sa.String(64), primary_key=True),
-    sa.Column("expires", sa.String(32), nullable=False),
-)
-"""Single-use numbers already seen; a row may go once it has expired."""
+"""One row for each run this member has a part in: reserved, then committed or aborted."""
 
 
 class Store:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CSV files as Arrow batches of text. The tokenizer is Rust; see docs/decisions/columns-csv.md."""
+"""CSV files as Arrow batches of text. The tokenizer is Rust; see docs/decisions/0004-csv-reader.md."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hitoku.sources.base import Batch, RowError
 __all__ = ["CsvSource"]
 
 _BOM = b"\xef\xbb\xbf"
-_CHUNK = 2 * 1024 * 1024
+_CHUNK = 1024 * 1024
 
 _FAULTS = {
     "not-utf8": "is not UTF-8",
     "wrong-width": "has another number of fields than the first",
-    "stray-quote": "has a quote in or after a field where none may be",
+    "stray-quote": "has text after a closing quote",
     "open-quote": "opens a quote that is never closed",
 }
 
@@ -72,7 +72,7 @@ class CsvSource:
         return self._size
 
     def batches(self, columns: Sequence[int]) -> Iterator[Batch]:
-        """The chosen columns, in chunks of whole records of about 2 MB."""
+        """The chosen columns, in chunks of whole records of about 1 MB."""
         for chunk in self._chunks():
             yield partial(self._parse, chunk, list(columns))
 

@@ -19,14 +19,20 @@ from hitoku.room.agreement import Name
 from hitoku.room.consent import Consent, Hash, RunId
 
 __all__ = [
+    "Cancel",
+    "Cancelled",
     "ConsentGiven",
     "ConsentRequest",
     "Deliver",
     "Delivered",
     "Failed",
+    "HeadGiven",
+    "HeadRequest",
     "Refused",
     "RunDone",
     "RunRequest",
+    "Settle",
+    "Settled",
     "decode",
     "encode",
     "read",
@@ -98,6 +104,54 @@ class Delivered(_Message):
 
     kind: Literal["hitoku/delivered/1"] = "hitoku/delivered/1"
     run: RunId
+
+
+class Settle(_Message):
+    """Host to owner: how a run ended that the owner consented to."""
+
+    kind: Literal["hitoku/settle/1"] = "hitoku/settle/1"
+    run: RunId
+    outcome: Literal["released", "failed", "aborted"]
+    question: Hash | None = None
+    answer: Hash | None = None
+
+
+class Settled(_Message):
+    """Owner to host: recorded."""
+
+    kind: Literal["hitoku/settled/1"] = "hitoku/settled/1"
+    run: RunId
+
+
+class Cancel(_Message):
+    """Asker to host: see to it that this run never begins, and tell the owners that consented."""
+
+    kind: Literal["hitoku/cancel/1"] = "hitoku/cancel/1"
+    run: RunId
+    owners: Annotated[list[Name], Field(max_length=limits.MAX_MEMBERS)]
+
+
+class Cancelled(_Message):
+    """Host to asker: whether it is so; not where the run began."""
+
+    kind: Literal["hitoku/cancelled/1"] = "hitoku/cancelled/1"
+    run: RunId
+    done: bool
+
+
+class HeadRequest(_Message):
+    """Any to any: your ledger's newest head, and the proof that it continues this many entries."""
+
+    kind: Literal["hitoku/head-request/1"] = "hitoku/head-request/1"
+    size: Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+class HeadGiven(_Message):
+    """The head as canonical JSON, None while the ledger is empty, and the proof as hexadecimal hashes."""
+
+    kind: Literal["hitoku/head-given/1"] = "hitoku/head-given/1"
+    head: Annotated[str, Field(max_length=limits.MAX_LEDGER_HEAD_BYTES)] | None
+    proof: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=128)]
 
 
 class Refused(_Message):

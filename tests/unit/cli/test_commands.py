@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -153,11 +154,32 @@ rule:
     assert "AVG of age" in out
     code, out, _ = hitoku("room", "show", room, "--json")
     assert json.loads(out)["agreement"]["name"] == "A test"
-    # A change takes the signatures away; what was signed cannot be signed as something else.
+    old = tmp_path / "old.yaml"
+    old.write_bytes(room.read_bytes())
+    code, _, err = hitoku("room", "diff", room)
+    assert code == 4
+    assert "version 1 only" in err
+    # A change of a room in force begins a version, which those sign whom it touches.
     assert hitoku("room", "add-member", room, "new", hitoku_key(hitoku, tmp_path))[0] == 0
-    code, _, err = hitoku("room", "sign", room, "--member", tmp_path / "bank")
+    code, out, _ = hitoku("room", "verify", room)
     assert code == 5
-    assert "another version 1" in err
+    code, out, _ = hitoku("room", "diff", room)
+    assert code == 0
+    assert "members.new: nothing -> " in out
+    assert "must sign: bank, new" in out
+    assert json.loads(hitoku("room", "diff", room, old, "--json")[1])["must_sign"] == ["bank", "new"]
+    for name in ("bank", "new"):
+        assert hitoku("room", "sign", room, "--member", tmp_path / name)[0] == 0
+    assert hitoku("room", "verify", room, "--member", tmp_path / "shop")[0] == 0
+    # Who knows version 2 does not go back, and what was signed is not signed as something else.
+    code, _, err = hitoku("room", "sign", old, "--member", tmp_path / "bank")
+    assert code == 5
+    assert "rolled back" in err
+    code, out, _ = hitoku("room", "export", room)
+    assert code == 0
+    assert json.loads(out)["version"] == 2
+    assert hitoku("room", "export")[0] == 4
+    assert "SignedVersion" in hitoku("room", "export", "--schema")[1]
 
 
 def hitoku_key(hitoku, tmp_path):
@@ -225,6 +247,12 @@ def test_version_and_help(hitoku):
         assert f"{exit_code} {cli.EXIT_CODES[exit_code].split()[0]}" in " ".join(out.split())
 
 
+def test_the_exit_codes_of_the_documentation_are_these():
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
+    for exit_code, meaning in cli.EXIT_CODES.items():
+        assert f"| {exit_code} | {meaning} |" in text
+
+
 def test_every_error_class_has_a_documented_exit_code():
     def all_of(cls):
         return {cls, *(s for c in cls.__subclasses__() for s in all_of(c))}
@@ -239,12 +267,12 @@ def test_every_error_class_has_a_documented_exit_code():
 def test_an_unexpected_error_shows_its_place_and_no_value(
     hitoku, filled, question, monkeypatch, as_json, debug
 ):
-    from hitoku.node import local
+    from hitoku.room.directory import Workspace
 
     def broken(*_, **__):
         raise KeyError("PLANTED")
 
-    monkeypatch.setattr(local.Workspace, "open", broken)
+    monkeypatch.setattr(Workspace, "open", broken)
     monkeypatch.setenv("HITOKU_DEBUG", debug)
     code, out, err = hitoku("ask", question, "--room", filled.path, *(["--json"] if as_json else []))
     assert code == 1
@@ -263,7 +291,7 @@ def test_interrupts_and_errors_end_in_their_codes(hitoku, filled, question, monk
         monkeypatch.setattr(RoomHandle, "ask", ask)
 
     stop(KeyboardInterrupt())
-    code, out, err = hitoku("ask", question, "--room", filled.path)
+    code, out, _ = hitoku("ask", question, "--room", filled.path)
     assert (code, out) == (130, "")
     code, out, _ = hitoku("ask", question, "--room", filled.path, "--json")
     assert code == 130
@@ -282,7 +310,8 @@ def test_a_reader_that_leaves_is_no_error(filled, question):
 
 
 def test_starting_is_cheap():
-    code = "import hitoku, sys; print([m for m in ('pyarrow', 'sqlglot', 'duckdb', 'pydantic', 'rich') if m in sys.modules])"
+    heavy = ("pyarrow", "sqlglot", "duckdb", "pydantic", "rich")
+    code = f"import hitoku, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -294,10 +323,12 @@ def test_starting_is_cheap():
     assert done.stdout.strip() == "[]"
 
 
-def test_asking_does_not_import_what_it_does_not_need(filled, question):
+def test_asking_does_not_import_what_it_does_not_need(filled, question, hitoku):
+    hitoku("ask", question, "--room", filled.path)  # makes the members' databases, by migrations
+    needless = ("pandas", "duckdb", "pyarrow.dataset", "alembic")
     code = (
         "import sys; from hitoku.cli.main import run; run(sys.argv[1:]);"
-        "print([m for m in ('pandas', 'duckdb', 'pyarrow.dataset', 'alembic', 'sqlalchemy') if m in sys.modules])"
+        f"print([m for m in {needless} if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "ask", question, "--room", str(filled.path)],

@@ -1,5 +1,7 @@
 """An independent, slow implementation of the file format, and the sample of AWS's client."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import base64

@@ -1,5 +1,7 @@
 """`hitoku columns`, with our spellings and with AWS's."""
 
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import base64

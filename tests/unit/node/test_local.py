@@ -39,20 +39,21 @@ def test_a_question_from_beginning_to_end(filled, question):
     assert room.ask(question).fetchall() == answer.fetchall()
 
 
-def test_nothing_is_left_of_a_run_but_its_number(filled, question):
+def test_nothing_is_left_of_a_run_but_the_members_records(filled, question):
     before = {p for p in filled.path.rglob("*") if p.is_file()}
     hitoku.open_room(filled.path).ask(question)
     new = {p.relative_to(filled.path) for p in filled.path.rglob("*") if p.is_file()} - {
         p.relative_to(filled.path) for p in before
     }
-    assert len(new) == 1
-    (run,) = new
-    assert run.parts[:2] == ("host", "runs")
-    assert (filled.path / run).read_bytes() == b""
+    assert {str(path) for path in new} == {f"{name}/state.db" for name in ("airport", "registry", "host")}
 
 
 def test_the_answer_goes_to_whom_the_asker_names(filled, question):
-    sent = hitoku.open_room(filled.path).ask(question, receivers=["registry"])
+    room = hitoku.open_room(filled.path)
+    with pytest.raises(Refusal) as caught:
+        room.ask(question, receivers=["registry"])
+    assert caught.value.code == "ASKER_DOES_NOT_RECEIVE"
+    sent = room.send(question, receivers=["registry"])
     assert isinstance(sent, Sent)
     (file,) = (filled.path / "registry" / "answers").iterdir()
     data = json.loads(file.read_text())
@@ -62,6 +63,7 @@ def test_the_answer_goes_to_whom_the_asker_names(filled, question):
     both = hitoku.open_room(filled.path).ask(question, receivers=["registry", "airport"])
     assert both.receivers == ("airport", "registry")
     assert len(list((filled.path / "registry" / "answers").iterdir())) == 2
+    assert room.send(question).receivers == ("airport",)
 
 
 def test_a_refused_question_says_why_and_runs_nothing(filled, refused):
@@ -71,6 +73,7 @@ def test_a_refused_question_says_why_and_runs_nothing(filled, refused):
     assert caught.value.span is not None
     assert not (filled.path / "host" / "runs").exists()
     explanation = room.explain(refused)
+    assert explanation.refusal is not None
     assert explanation.refusal.code == caught.value.code
 
 
@@ -90,7 +93,7 @@ def test_who_may_not_ask_is_refused(filled, question):
 
 def test_who_may_not_receive_is_refused(filled, question):
     with pytest.raises(Refusal) as caught:
-        hitoku.open_room(filled.path).ask(question, receivers=["host"])
+        hitoku.open_room(filled.path).send(question, receivers=["host"])
     assert caught.value.code == "RECEIVER_NOT_ALLOWED"
 
 
@@ -144,7 +147,7 @@ def test_a_room_that_accepts_nothing_we_have(make, question):
 def test_an_altered_room_is_not_opened(filled):
     text = filled.room_file.read_text()
     filled.room_file.write_text(text.replace("minimum: 3", "minimum: 2", 1))
-    with pytest.raises(RoomError, match="not what 'airport' signed"):
+    with pytest.raises(RoomError, match="not the one that was signed"):
         hitoku.open_room(filled.path)
 
 

@@ -112,7 +112,7 @@ def edit(**how: Any) -> Agreement:
 def test_who_must_sign(new: Agreement, paths: list[str], signers: set[str]) -> None:
     found = changes(OLD, new)
     assert [c.path for c in found] == paths
-    assert must_sign(OLD, new) == signers
+    assert must_sign(OLD, new).current == signers
     assert all(set(c.to_dict()) == {"path", "kind", "before", "after", "touches"} for c in found)
 
 
@@ -123,3 +123,26 @@ def test_the_order_of_protections_and_abilities_means_nothing() -> None:
 def test_two_rooms_are_not_two_versions() -> None:
     with pytest.raises(RoomError, match="ids differ"):
         changes(OLD, edit(id="11111111-2222-3333-4444-555555555556"))
+
+
+def test_a_new_key_is_signed_for_with_the_old_one() -> None:
+    assert must_sign(OLD, edit(members__3__key=key(9))).previous == {"reader"}
+    assert must_sign(OLD, edit(name="other")).previous == set()
+
+
+def test_an_owner_leaves_by_its_own_signature_and_a_mere_reader_need_not_agree() -> None:
+    left = data()
+    del left["members"][1]
+    del left["tables"][1]
+    signers = must_sign(OLD, Agreement.model_validate(left))
+    assert signers.current == {"acme"}
+    assert signers.previous == {"bank"}
+    assert must_sign(OLD, edit(members__3=None)).previous == set()
+
+
+def test_an_owner_cannot_be_removed_and_put_back_with_another_key() -> None:
+    without = data()
+    del without["members"][1]
+    del without["tables"][1]
+    assert "bank" in must_sign(OLD, Agreement.model_validate(without)).previous
+    assert "bank" in must_sign(OLD, edit(members__1__key=key(9))).previous

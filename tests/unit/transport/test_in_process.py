@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hitoku import limits
 from hitoku.errors import EngineError, InputError, LimitError, PeerError, Refusal, Span
 from hitoku.transport import messages
 from hitoku.transport.in_process import InProcessNetwork
@@ -120,7 +122,7 @@ def test_bytes_that_are_no_message(content):
 
 
 def test_sizes_are_bounded(monkeypatch):
-    monkeypatch.setattr(messages.limits, "MAX_MESSAGE_BYTES", 100)
+    monkeypatch.setattr(limits, "MAX_MESSAGE_BYTES", 100)
     with pytest.raises(PeerError, match="larger"):
         messages.decode(b" " * 101, "b")
     with pytest.raises(LimitError, match="larger"):
@@ -129,10 +131,8 @@ def test_sizes_are_bounded(monkeypatch):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_message_or_a_peer_error(content):
-    try:
+    with contextlib.suppress(PeerError):
         assert isinstance(messages.decode(content, "b")["kind"], str)
-    except PeerError as error:
-        assert "sent something that is no message" in str(error)
 
 
 MODELS = [

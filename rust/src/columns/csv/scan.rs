@@ -1,26 +1,30 @@
 //! Records and fields of CSV text.
 
-use memchr::{memchr, memchr_iter, memrchr2};
+use memchr::{memchr, memrchr};
 
 use crate::columns::fault::Fault;
 
 /// Where the last whole record of `bytes` ends; None where there is no whole record.
 ///
-/// `bytes` begins at the beginning of a record. A line feed ends a record where an even number of
-/// quotes stands before it: doubled quotes inside a field keep the count even, and a quote in an
-/// unquoted field, which would break it, is an error that `Fields` reports at its record.
+/// `bytes` begins at the beginning of a record. A record that is malformed counts as ended by the
+/// last line feed there is: whoever parses it meets the error at its row.
 pub fn boundary(bytes: &[u8]) -> Option<usize> {
-    let mut quotes = memchr_iter(b'"', bytes).count();
-    let mut end = bytes.len();
-    while let Some(at) = memrchr2(b'\n', b'"', &bytes[..end]) {
-        if bytes[at] == b'"' {
-            quotes -= 1;
-        } else if quotes.is_multiple_of(2) {
-            return Some(at + 1);
-        }
-        end = at;
+    let after_last_feed = || memrchr(b'\n', bytes).map(|at| at + 1);
+    if memchr(b'"', bytes).is_none() {
+        return after_last_feed();
     }
-    None
+    let mut records = Records::new(bytes);
+    let mut fields = Vec::new();
+    let mut end = None;
+    loop {
+        match records.next(&mut fields) {
+            // A record at the end of `bytes` without a line feed may go on in the next block.
+            Ok(true) if bytes[records.position() - 1] == b'\n' => end = Some(records.position()),
+            Ok(_) => return end,
+            Err(fault) if fault.code == "open-quote" => return end,
+            Err(_) => return after_last_feed(),
+        }
+    }
 }
 
 /// One field of a record: where its text is, without quotes and outer blanks.
@@ -69,7 +73,7 @@ impl<'a> Records<'a> {
             let field = if self.bytes.get(at) == Some(&b'"') {
                 self.quoted(at)?
             } else {
-                self.unquoted(at)?
+                self.unquoted(at)
             };
             fields.push(field);
             match self.bytes.get(self.at) {
@@ -83,14 +87,14 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// A field without quotes; leaves `at` on the comma, the line feed or the end.
+    /// A field that no quote begins, where quotes are characters like others; leaves `at` on the
+    /// comma, the line feed or the end.
     #[inline]
-    fn unquoted(&mut self, start: usize) -> Result<Field, Fault> {
+    fn unquoted(&mut self, start: usize) -> Field {
         let mut at = start;
         while let Some(&byte) = self.bytes.get(at) {
             match byte {
                 b',' | b'\n' => break,
-                b'"' => return Err(Fault::new("stray-quote")),
                 _ => at += 1,
             }
         }
@@ -99,12 +103,12 @@ impl<'a> Records<'a> {
         while end > start && is_blank(self.bytes[end - 1]) {
             end -= 1;
         }
-        Ok(Field {
+        Field {
             start,
             end,
             quoted: false,
             doubled: false,
-        })
+        }
     }
 
     /// A field whose opening quote is at `open`.
@@ -192,9 +196,21 @@ mod tests {
 
     #[test]
     fn stray_and_open_quotes_are_errors() {
-        for bad in ["a\"b", "\"a\"b", "\"a", "a,\"b\n"] {
+        for bad in ["\"a\"b", "\"a", "a,\"b\n"] {
             assert!(records(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_quote_inside_an_unquoted_field_is_a_character() {
+        let found = records("5\"x,6\"\n").unwrap();
+        assert_eq!(
+            found,
+            [vec![
+                ("5\"x".to_string(), false),
+                ("6\"".to_string(), false)
+            ]]
+        );
     }
 
     #[test]
@@ -204,5 +220,7 @@ mod tests {
         assert_eq!(boundary(b"a\n\"b\nc\""), Some(2));
         assert_eq!(boundary(b"\"x\ny\"\n\"\"\"\n"), Some(6));
         assert_eq!(boundary(b""), None);
+        assert_eq!(boundary(b"5\"x,6\"\n\"a\nb\"\nc"), Some(13));
+        assert_eq!(boundary(b"\"a\"b\nc\nd"), Some(7));
     }
 }

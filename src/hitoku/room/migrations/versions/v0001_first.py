@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first schema: agreements, ledgers with entries and nodes, peers' heads, runs, nonces."""
+"""The first schema: agreements, ledgers with entries and nodes, peers' heads, runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def upgrade() -> None:
         sa.Column("room", sa.String(36), primary_key=True),
         sa.Column("version", sa.Integer, primary_key=True),
         sa.Column("hash", sa.String(71), nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "ledgers",
@@ -52,16 +51,13 @@ def upgrade() -> None:
         sa.Column("run", sa.String(64), primary_key=True),
         sa.Column("room", sa.String(36), nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("asker", sa.String(63), nullable=False),
+        sa.Column("host", sa.String(63), nullable=False),
         sa.Column("question", sa.String(71), nullable=False),
         sa.Column("plan", sa.String(71), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("created", sa.String(32), nullable=False),
         sa.Column("updated", sa.String(32), nullable=False),
-    )
-    op.create_table(
-        "nonces",
-        sa.Column("nonce", sa.String(64), primary_key=True),
-        sa.Column("expires", sa.String(32), nullable=False),
     )
 
 

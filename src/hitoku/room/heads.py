@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exchanging ledger heads: every member keeps the others' newest heads and checks that they only grow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hitoku.errors import Refusal, RoomError
+from hitoku.room import merkle
+from hitoku.room.agreement import Agreement
+from hitoku.room.keys import valid_signature
+from hitoku.room.ledger import Head
+
+if TYPE_CHECKING:
+    from hitoku.room.records import Records
+
+__all__ = ["check_growth", "give_head", "member_signed"]
+
+
+def member_signed(agreement: Agreement) -> Any:
+    """A check of signatures by the members' keys, as `Ledger.verify` takes it."""
+    import base64
+
+    def verify(member: str, message: bytes, signature: bytes) -> bool:
+        who = agreement.member(member)
+        return who is not None and valid_signature(who.key, message, base64.b64encode(signature).decode())
+
+    return verify
+
+
+def give_head(records: Records, known_size: int) -> tuple[str | None, list[str]]:
+    """This member's newest head (canonical JSON) and the proof that it continues `known_size` entries.
+
+    Raises:
+        RoomError: the ledger is shorter than `known_size`: something is badly wrong here, or the asker lies.
+    """
+    if records.ledger.head() is None and known_size == 0:
+        return None, []
+    head, proof = records.ledger.grow(known_size)
+    return head.to_bytes().decode(), [step.hex() for step in proof]
+
+
+def check_growth(
+    records: Records, agreement: Agreement, member: str, head: str | None, proof: list[str]
+) -> None:
+    """Check another member's head against the one known, and keep it.
+
+    Raises:
+        Refusal: ``LEDGER_FORKED``: the ledger was cut, rolled back or rewritten, or the head is not the
+            member's. The older head stays as the proof.
+    """
+    known = records.peer_head(member)
+    try:
+        if head is None:
+            if known is not None:
+                raise RoomError("it has no entries, but once had")
+            return
+        given = Head.from_bytes(head.encode())
+        if given.room != records.room or given.member != member:
+            raise RoomError("its head belongs to another ledger")
+        if not member_signed(agreement)(member, given.message(), given.signature):
+            raise RoomError("its head is not signed by it")
+        if known is not None and not merkle.verify_consistency(
+            known.size, known.root, given.size, given.root, [bytes.fromhex(step) for step in proof]
+        ):
+            raise RoomError(f"it does not continue the head of {known.size} entries that is known")
+    except (RoomError, ValueError) as error:
+        raise Refusal(
+            "LEDGER_FORKED",
+            f"the ledger of {member!r} cannot be trusted: {error}",
+            owner=member,
+            remedy="stop using the room until it explains; the head that is known is the proof",
+        ) from None
+    records.keep_head(given)
