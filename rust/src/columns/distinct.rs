@@ -5,13 +5,16 @@
 
 use std::path::PathBuf;
 
-use arrow_array::StringArray;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::fault::{Fault, SpillError};
-use super::fingerprint::{LENGTH, PREFIX};
 use super::spill::Spill;
+
+/// What is kept of a fingerprint.
+#[inline]
+pub fn lead(code: &[u8; 32]) -> u128 {
+    let mut word = [0; 16];
+    word.copy_from_slice(&code[..16]);
+    u128::from_be_bytes(word)
+}
 
 pub struct Distinct {
     partitions: usize,
@@ -36,24 +39,19 @@ impl Distinct {
         self.partitions
     }
 
-    /// Remembers the fingerprints of a batch of a column; NULLs are not counted.
-    pub fn push(&self, column: usize, fingerprints: &StringArray) -> Result<(), SpillError> {
-        let mut parts = vec![Vec::new(); self.partitions];
-        let mut digest = [0; 33];
-        for text in fingerprints.iter().flatten() {
-            if text.len() != LENGTH {
-                return Err(Fault::new("internal").into());
-            }
-            STANDARD
-                .decode_slice(&text.as_bytes()[PREFIX.len()..], &mut digest)
-                .map_err(|_| Fault::new("internal"))?;
-            let lead = usize::from(digest[0]) << 8 | usize::from(digest[1]);
-            parts[(lead * self.partitions) >> 16].extend_from_slice(&digest[..16]);
-        }
-        for (partition, part) in parts.iter().enumerate() {
+    /// Remembers fingerprints of a column by their first 16 bytes; empties `codes`.
+    pub fn push(&self, column: usize, codes: &mut Vec<u128>) -> Result<(), SpillError> {
+        codes.sort_unstable();
+        let mut part = Vec::new();
+        let of = |code: &u128| ((code >> 112) as usize * self.partitions) >> 16;
+        for run in codes.chunk_by(|a, b| of(a) == of(b)) {
+            part.clear();
+            run.iter()
+                .for_each(|code| part.extend_from_slice(&code.to_be_bytes()));
             self.spill
-                .append(column * self.partitions + partition, part)?;
+                .append(column * self.partitions + of(&run[0]), &part)?;
         }
+        codes.clear();
         Ok(())
     }
 
@@ -61,12 +59,10 @@ impl Distinct {
     pub fn repeats(&self, column: usize, partition: usize) -> Result<bool, SpillError> {
         let bytes = self.spill.take(column * self.partitions + partition)?;
         let mut keys: Vec<u128> = bytes
-            .chunks_exact(16)
-            .map(|chunk| {
-                let mut word = [0; 16];
-                word.copy_from_slice(chunk);
-                u128::from_be_bytes(word)
-            })
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u128::from_be_bytes(*word))
             .collect();
         drop(bytes);
         keys.sort_unstable();
@@ -77,18 +73,19 @@ impl Distinct {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::fingerprint::fingerprint;
-    use arrow_array::{ArrayRef, Int64Array};
-    use std::sync::Arc;
+    use crate::columns::hash::Mac;
 
     #[test]
     fn one_repeat_among_many_is_found() {
         for (last, expected) in [(20_000, false), (7, true)] {
-            let numbers: ArrayRef =
-                Arc::new(Int64Array::from_iter_values((0..20_000).chain([last])));
-            let made = fingerprint(&numbers, &[1; 32], true).unwrap();
+            let mac = Mac::new(&[1; 32]);
             let distinct = Distinct::new(2, 7, 0, std::env::temp_dir()).unwrap();
-            distinct.push(1, &made).unwrap();
+            let mut codes: Vec<u128> = (0..20_000u32)
+                .chain([last])
+                .map(|number| lead(&mac.of(&number.to_be_bytes(), 2)))
+                .collect();
+            distinct.push(1, &mut codes).unwrap();
+            assert!(codes.is_empty());
             let found = (0..7).any(|part| distinct.repeats(1, part).unwrap());
             assert_eq!(found, expected);
             assert!(!(0..7).any(|part| distinct.repeats(0, part).unwrap()));

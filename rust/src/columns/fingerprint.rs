@@ -47,6 +47,7 @@ pub fn fingerprint_into(
     }
     Ok(())
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

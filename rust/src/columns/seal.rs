@@ -1,16 +1,16 @@
 //! Sealed values: AES-256-GCM under a key of their row, padded, readable by whoever holds the secret.
 
 use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
-use arrow_array::{Array, ArrayRef, StringArray};
-use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aes::Aes256Enc;
+use aes_gcm::{AesGcm, KeyInit, Nonce};
+use arrow_array::{Array, ArrayRef};
 use zeroize::Zeroizing;
 
 use super::fault::Fault;
+use super::hash::Prefixed;
 use super::random::OsRandom;
+use super::texts::Texts;
 use super::value::Cells;
 
 /// What every sealed value begins with; it is also the authenticated data.
@@ -26,24 +26,12 @@ pub struct Sealing<'a> {
     pub pad_to: Option<usize>,
 }
 
+/// AES-256-GCM that only seals: no decryption keys are made.
+type Cipher = AesGcm<Aes256Enc, U12>;
+
 /// The key that the sealed values of one row share: SHA-256(root || nonce).
 pub fn row_key(root: &[u8; 32], nonce: &[u8; NONCE]) -> Zeroizing<[u8; 32]> {
-    let mut hash = Sha256::new();
-    hash.update(root);
-    hash.update(nonce);
-    Zeroizing::new(hash.finalize().into())
-}
-
-/// The initialisation vector of a value: the first 12 bytes of SHA-256(header || nonce).
-#[inline]
-fn value_iv(header: &[u8], nonce: &[u8; NONCE]) -> [u8; IV] {
-    let mut hash = Sha256::new();
-    hash.update(header);
-    hash.update(nonce);
-    let digest = hash.finalize();
-    let mut iv = [0; IV];
-    iv.copy_from_slice(&digest[..IV]);
-    iv
+    Zeroizing::new(Prefixed::new(root).of(nonce))
 }
 
 /// Characters of a sealed value whose metadata and value, padded, have `length` bytes.
@@ -52,53 +40,36 @@ fn sealed_len(length: usize) -> usize {
 }
 
 /// One column while it is sealed: where its text goes.
-struct Output<'a> {
+struct Column<'a> {
     cells: Cells<'a>,
-    header: &'a [u8],
+    /// What the first 12 bytes of are a value's initialisation vector: SHA-256(header || nonce).
+    header: Prefixed,
     pad_to: Option<usize>,
-    nulls: Option<NullBuffer>,
     keeps_nulls: bool,
-    offsets: Vec<i32>,
-    text: Vec<u8>,
+    out: &'a mut Texts,
 }
 
-impl<'a> Output<'a> {
-    fn new(column: &Sealing<'a>, index: usize, preserve_nulls: bool) -> Result<Self, Fault> {
+impl<'a> Column<'a> {
+    fn new(
+        column: &Sealing<'a>,
+        index: usize,
+        preserve_nulls: bool,
+        out: &'a mut Texts,
+    ) -> Result<Self, Fault> {
         let cells = Cells::of(column.array).map_err(|fault| fault.of(index))?;
         let keeps_nulls = preserve_nulls && column.array.null_count() > 0;
-        let rows = column.array.len();
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0i32);
-        let mut total = 0usize;
-        for row in 0..rows {
-            if !(keeps_nulls && cells.is_null(row)) {
-                let length = cells.encoded_len(row);
-                let padded = match column.pad_to {
-                    None => length,
-                    Some(target) if length <= target => target,
-                    Some(_) => return Err(Fault::at("value-too-long", row).of(index)),
-                };
-                // The padding length is two bytes of the format.
-                if padded - length > usize::from(u16::MAX) {
-                    return Err(Fault::at("pad-too-long", row).of(index));
-                }
-                total += sealed_len(padded);
-            }
-            let end = i32::try_from(total).map_err(|_| Fault::new("batch-too-large").of(index))?;
-            offsets.push(end);
+        if keeps_nulls {
+            out.nulls = column.array.nulls().cloned();
         }
+        let rows = column.array.len();
+        let first = if rows > 0 { cells.encoded_len(0) } else { 0 };
+        out.reserve(rows, rows * sealed_len(column.pad_to.unwrap_or(first)));
         Ok(Self {
             cells,
-            header: column.header.as_bytes(),
+            header: Prefixed::new(column.header.as_bytes()),
             pad_to: column.pad_to,
-            nulls: if keeps_nulls {
-                column.array.nulls().cloned()
-            } else {
-                None
-            },
             keeps_nulls,
-            offsets,
-            text: vec![0; total],
+            out,
         })
     }
 
@@ -107,25 +78,33 @@ impl<'a> Output<'a> {
         self.keeps_nulls && self.cells.is_null(row)
     }
 
-    /// Seals one cell straight into the column's text; `scratch` is reused from cell to cell.
+    /// Appends one cell to the column's text; `scratch` is reused from cell to cell.
     #[inline]
     fn seal(
         &mut self,
         row: usize,
-        cipher: &Aes256Gcm,
+        cipher: &Cipher,
         nonce: &[u8; NONCE],
         scratch: &mut Vec<u8>,
     ) -> Result<(), Fault> {
-        let iv = value_iv(self.header, nonce);
+        let mut iv = [0; IV];
+        iv.copy_from_slice(&self.header.of(nonce)[..IV]);
         scratch.clear();
         scratch.extend_from_slice(nonce);
         scratch.extend_from_slice(&iv);
         scratch.push(self.cells.type_index() << 1 | u8::from(self.cells.is_null(row)));
         self.cells.encode(row, scratch);
         let length = scratch.len() - NONCE - IV - 1;
-        let pad = self.pad_to.map_or(0, |target| target - length);
+        let pad = match self.pad_to {
+            None => 0,
+            Some(target) => target
+                .checked_sub(length)
+                .ok_or_else(|| Fault::at("value-too-long", row))?,
+        };
+        // The padding's length is two bytes of the format.
+        let told = u16::try_from(pad).map_err(|_| Fault::at("pad-too-long", row))?;
         scratch.resize(scratch.len() + pad, 0);
-        scratch.extend_from_slice(&(pad as u16).to_be_bytes());
+        scratch.extend_from_slice(&told.to_be_bytes());
         let tag = cipher
             .encrypt_inout_detached(
                 &Nonce::from(iv),
@@ -134,53 +113,47 @@ impl<'a> Output<'a> {
             )
             .map_err(|_| Fault::at("internal", row))?;
         scratch.extend_from_slice(&tag);
-        let slot = &mut self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize];
-        slot[..PREFIX.len()].copy_from_slice(PREFIX);
-        STANDARD
-            .encode_slice(&scratch, &mut slot[PREFIX.len()..])
-            .map_err(|_| Fault::at("internal", row))?;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<StringArray, Fault> {
-        StringArray::try_new(
-            OffsetBuffer::new(ScalarBuffer::from(self.offsets)),
-            Buffer::from_vec(self.text),
-            self.nulls,
-        )
-        .map_err(|_| Fault::new("internal"))
+        self.out.push(PREFIX, scratch)
     }
 }
 
-/// Seals several columns of one batch. The nonce and the key schedule of a row serve all of them.
-pub fn seal(
+/// Seals several columns of one batch into the texts of `outs`. The nonce and the key schedule of a
+/// row serve all of them.
+pub fn seal_into(
     columns: &[Sealing<'_>],
     root: &[u8; 32],
     preserve_nulls: bool,
-) -> Result<Vec<StringArray>, Fault> {
+    outs: &mut [Texts],
+) -> Result<(), Fault> {
     let rows = columns.first().map_or(0, |column| column.array.len());
-    if columns.iter().any(|column| column.array.len() != rows) {
+    if columns.len() != outs.len() || columns.iter().any(|column| column.array.len() != rows) {
         return Err(Fault::new("uneven-columns"));
     }
-    let mut outputs = Vec::with_capacity(columns.len());
-    for (index, column) in columns.iter().enumerate() {
-        outputs.push(Output::new(column, index, preserve_nulls)?);
+    let mut parts = Vec::with_capacity(columns.len());
+    for (index, (column, out)) in columns.iter().zip(outs).enumerate() {
+        parts.push(Column::new(column, index, preserve_nulls, out)?);
     }
+    let mut row_keys = Prefixed::new(root);
     let mut random = OsRandom::new();
     let mut scratch = Zeroizing::new(Vec::with_capacity(16 * 1024));
     for row in 0..rows {
-        if outputs.iter().all(|output| output.skips(row)) {
+        if parts.iter().all(|part| part.skips(row)) {
+            parts.iter_mut().for_each(|part| part.out.push_nothing());
             continue;
         }
         let nonce: [u8; NONCE] = random.bytes()?;
-        let cipher = Aes256Gcm::new((&*row_key(root, &nonce)).into());
-        for output in &mut outputs {
-            if !output.skips(row) {
-                output.seal(row, &cipher, &nonce, &mut scratch)?;
+        let key = Zeroizing::new(row_keys.of(&nonce));
+        let cipher = Cipher::new((&*key).into());
+        for (index, part) in parts.iter_mut().enumerate() {
+            if part.skips(row) {
+                part.out.push_nothing();
+            } else {
+                part.seal(row, &cipher, &nonce, &mut scratch)
+                    .map_err(|fault| fault.of(index))?;
             }
         }
     }
-    outputs.into_iter().map(Output::finish).collect()
+    Ok(())
 }
 
 /// The longest encoded cell of a column, and the first row whose cell is longer than `limit`.
@@ -202,7 +175,18 @@ pub fn longest(array: &ArrayRef, limit: usize) -> Result<(usize, Option<usize>),
 mod tests {
     use super::*;
     use crate::columns::unseal::open_text;
+    use arrow_array::StringArray;
     use std::sync::Arc;
+
+    fn seal(
+        columns: &[Sealing<'_>],
+        root: &[u8; 32],
+        preserve_nulls: bool,
+    ) -> Result<Vec<StringArray>, Fault> {
+        let mut outs: Vec<Texts> = columns.iter().map(|_| Texts::default()).collect();
+        seal_into(columns, root, preserve_nulls, &mut outs)?;
+        outs.into_iter().map(Texts::into_array).collect()
+    }
 
     #[test]
     fn what_is_sealed_opens_again_whatever_the_padding() {

@@ -150,7 +150,8 @@ pub fn sealed_type(array: &StringArray, root: &[u8; 32]) -> Result<Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::seal::{Sealing, seal};
+    use crate::columns::seal::{Sealing, seal_into};
+    use crate::columns::texts::Texts;
     use arrow_array::ArrayRef;
     use std::sync::Arc;
 
@@ -161,11 +162,9 @@ mod tests {
             header: "h",
             pad_to: None,
         }];
-        seal(&columns, &[9; 32], false)
-            .unwrap()
-            .remove(0)
-            .value(0)
-            .to_string()
+        let mut out = [Texts::default()];
+        seal_into(&columns, &[9; 32], false, &mut out).unwrap();
+        String::from_utf8(out[0].get(0).unwrap().to_vec()).unwrap()
     }
 
     #[test]

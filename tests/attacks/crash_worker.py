@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Asks a room's question in a fresh process for each line on standard input; prints the process's id.
+
+Everything is imported before the fork, so that a kill at a random moment of the child's short life falls into
+the asking, not into Python's start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import hitoku
+import hitoku.ask
+import hitoku.disclosure.answer
+import hitoku.disclosure.release
+import hitoku.engine.process
+import hitoku.executors.local
+import hitoku.node.local
+import hitoku.protections.registry
+import hitoku.protections.tokens
+import hitoku.questions
+import hitoku.room.records
+import hitoku.room.store
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    path, question = sys.argv[1:]
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                hitoku.open_room(path, "airport").ask(question)
+                code = 0
+            finally:
+                os._exit(code)
+        print(child, flush=True)  # noqa: T201
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
+
+
+main()
