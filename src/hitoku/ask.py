@@ -22,9 +22,9 @@ from hitoku.ports import Clock, Executor, KeyStore, Peers, Progress
 from hitoku.room.agreement import Ability, ProtectionName, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import Consent, check_consents, give_consent
-from hitoku.room.heads import check_growth, give_head
 from hitoku.room.records import Records, Role, Run
 from hitoku.transport import messages
+from hitoku.transport.heads import exchange_heads
 
 if TYPE_CHECKING:
     from hitoku.disclosure.answer import Answer
@@ -170,35 +170,6 @@ def _remembered(records: Records, asker: str, sql: str) -> Iterator[None]:
     except Refusal as refusal:
         records.refused(asker, sql, refusal)
         raise
-
-
-def exchange_heads(records: Records, room: Room, peers: Peers, members: Iterable[str]) -> None:
-    """Get the newest ledger heads of other members and check that their ledgers only grew.
-
-    Raises:
-        Refusal: ``LEDGER_FORKED``: one did not.
-        PeerError: a member cannot be reached.
-    """
-    for member in dict.fromkeys(members):
-        if member == peers.me:
-            continue
-        known = records.peer_head(member)
-        request = messages.HeadRequest(size=0 if known is None else known.size)
-        reply = peers.call(member, request.model_dump(mode="json"))
-        given = messages.read(messages.HeadGiven, reply, member)
-        check_growth(records, room.agreement, member, given.head, given.proof)
-
-
-def give_own_head(records: Records, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a HeadRequest.
-
-    Raises:
-        RoomError: the ledger is shorter than the sender says it was.
-        PeerError: the message is malformed.
-    """
-    request = messages.read(messages.HeadRequest, message, sender)
-    head, proof = give_head(records, request.size)
-    return messages.HeadGiven(head=head, proof=proof).model_dump(mode="json")
 
 
 def _run(
@@ -383,6 +354,7 @@ class Host:
             )
             now = self.clock.now()
             self._check(request.consents, question, plan, str(chosen.name), request.run, now)
+            exchange_heads(self.records, self.room, self.peers, (sender, *question.owners))
             protection = self.runner(chosen.name, question.tables)
             self.records.reserve(
                 _run(request.run, Role.HOST, sender, self.peers.me, question, plan, protection)

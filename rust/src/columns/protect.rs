@@ -21,7 +21,10 @@ const STEP: usize = 1024;
 /// What becomes of an input column.
 pub enum Job {
     Fingerprint(Mac),
-    Sealed { header: String, pad_to: Option<usize> },
+    Sealed {
+        header: String,
+        pad_to: Option<usize>,
+    },
     Cleartext,
 }
 
@@ -63,7 +66,10 @@ impl Protect {
     }
 
     fn column<'a>(&self, batch: &'a RecordBatch, slot: usize) -> Result<&'a ArrayRef, Fault> {
-        batch.columns().get(slot).ok_or_else(|| Fault::new("internal"))
+        batch
+            .columns()
+            .get(slot)
+            .ok_or_else(|| Fault::new("internal"))
     }
 
     fn make(&self, batch: &RecordBatch, work: &mut Work) -> Result<(), Fault> {
@@ -156,5 +162,7 @@ impl Protect {
 }
 
 fn made(texts: Option<&Texts>) -> Result<Column<'_>, Fault> {
-    texts.map(Column::Made).ok_or_else(|| Fault::new("internal"))
+    texts
+        .map(Column::Made)
+        .ok_or_else(|| Fault::new("internal"))
 }

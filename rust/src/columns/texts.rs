@@ -115,7 +115,11 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_a_general_encoder_at_any_length() {
-        let bytes: Vec<u8> = (0..=255).cycle().map(|byte: u8| byte ^ 0x5a).take(600).collect();
+        let bytes: Vec<u8> = (0..=255)
+            .cycle()
+            .map(|byte: u8| byte ^ 0x5a)
+            .take(600)
+            .collect();
         for length in 0..bytes.len() {
             let mut out = b"x".to_vec();
             push_base64(&bytes[..length], &mut out).unwrap();

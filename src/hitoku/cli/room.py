@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
+from hitoku.ports import SystemClock
 from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
 from hitoku.room.canonical import agreement_hash, canonical
 from hitoku.room.changes import changes, must_sign
@@ -209,6 +210,7 @@ def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
     directory.check_duties(room.agreement)
     signed = sign(room, directory.name, directory.keys())
     directory.remember(room)
+    directory.records(str(room.agreement.id), SystemClock()).accept(room.agreement)
     save_room(signed, path)
     lacking = missing(signed)
     rest = f"still to sign: {', '.join(lacking)}" if lacking else "all members have signed"

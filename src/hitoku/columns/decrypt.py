@@ -131,7 +131,6 @@ def decrypt(
             stated=target_format or source_format,
             overwrite=overwrite,
             null=csv_output_null or "",
-            plain=[False] * len(out),
         )
     with opened as sink:
         rows, fingerprints = run.all(reader, out, sink)

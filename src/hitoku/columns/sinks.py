@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,11 +16,16 @@ from hitoku.sources import NewFile, format_of
 __all__ = ["DryRun", "Sink", "TableSink", "open_sink"]
 
 _ROW_GROUP_ROWS = 65_536
-_ROW_GROUP_BYTES = 64 * 1024 * 1024
+_ROW_GROUP_BYTES = 24 * 1024 * 1024
 
 
 class Sink(Protocol):
     """Takes batches that `prepare` (on a worker thread) has brought into the sink's form."""
+
+    @property
+    def csv_null(self) -> str | None:
+        """What is written for NULL, if `write` takes CSV records as the core makes them."""
+        ...
 
     def prepare(self, batch: pa.RecordBatch) -> Any:
         """The batch as it is written; called on worker threads."""
@@ -34,6 +39,8 @@ class Sink(Protocol):
 class DryRun:
     """Writes nothing, but makes everything that would be written."""
 
+    csv_null = None
+
     def prepare(self, batch: pa.RecordBatch) -> None:
         """Forget the batch."""
 
@@ -43,6 +50,8 @@ class DryRun:
 
 class TableSink:
     """Gathers a table in memory."""
+
+    csv_null = None
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
@@ -62,24 +71,33 @@ class TableSink:
 
 
 class _Csv:
-    def __init__(self, file: NewFile, schema: pa.Schema, null: str, plain: Sequence[bool]) -> None:
-        self._file = file.file
+    def __init__(self, file: NewFile, schema: pa.Schema, null: str) -> None:
+        self._target = file
         self._null = null
-        self._plain = list(plain)
-        self._file.write(_core.csv_record(list(schema.names)))
+        self._texts = all(_is_text(field.type) for field in schema)
+        file.file.write(_core.csv_record(list(schema.names)))
 
-    def prepare(self, batch: pa.RecordBatch) -> bytes:
-        return _core.csv_write(_as_text(batch), self._null, self._plain)
+    @property
+    def csv_null(self) -> str | None:
+        return self._null if self._texts else None
 
-    def write(self, prepared: bytes) -> None:
-        self._file.write(prepared)
+    def prepare(self, batch: pa.RecordBatch) -> pa.Array:
+        return _core.csv_write(_as_text(batch), self._null)
+
+    def write(self, prepared: pa.Array) -> None:
+        if len(prepared):
+            self._target.file.write(prepared.buffers()[1])
+            self._target.settle()
 
 
 class _Parquet:
-    def __init__(self, file: NewFile, schema: pa.Schema, plain: Sequence[bool]) -> None:
+    csv_null = None
+
+    def __init__(self, file: NewFile, schema: pa.Schema, encrypted: Collection[str]) -> None:
         import pyarrow.parquet as pq
 
-        clear = [n for n, is_plain in zip(schema.names, plain, strict=True) if not is_plain]
+        clear = [name for name in schema.names if name not in encrypted]
+        self._target = file
         self._schema = schema
         self._held: list[pa.RecordBatch] = []
         # Encrypted columns: no dictionary (all values differ or look random), no compression
@@ -107,6 +125,7 @@ class _Parquet:
         if self._held:
             self._writer.write_table(pa.Table.from_batches(self._held, self._schema))
             self._held = []
+            self._target.settle()
 
     def finish(self) -> None:
         self._flush()
@@ -126,7 +145,7 @@ def open_sink(
     stated: str | None,
     overwrite: bool,
     null: str,
-    plain: Sequence[bool],
+    encrypted: Collection[str] = (),
 ) -> Iterator[Sink]:
     """A sink into a file that gets its name when the block ends without an exception.
 
@@ -136,7 +155,7 @@ def open_sink(
         stated: the file's format where its suffix does not tell it.
         overwrite: whether a file of that name may be replaced.
         null: what CSV writes for NULL.
-        plain: for each column, whether it holds encrypted values only.
+        encrypted: names of the columns that hold encrypted values only.
 
     Raises:
         InputError: the file exists, or cannot be written.
@@ -144,9 +163,9 @@ def open_sink(
     kind = format_of(target, stated)
     with NewFile(target, overwrite=overwrite) as file:
         if kind == "csv":
-            yield _Csv(file, schema, null, plain)
+            yield _Csv(file, schema, null)
         else:
-            parquet = _Parquet(file, schema, plain)
+            parquet = _Parquet(file, schema, encrypted)
             try:
                 yield parquet
                 parquet.finish()
@@ -156,13 +175,17 @@ def open_sink(
         file.commit()
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def _as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Every column as text; what is text already stays in place."""
     import pyarrow.compute as pc
 
     arrays = []
     for array in batch.columns:
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        if _is_text(array.type):
             arrays.append(array)
         else:
             arrays.append(pc.cast(array, pa.string()))

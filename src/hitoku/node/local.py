@@ -20,6 +20,7 @@ from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.directory import MemberDirectory, Workspace
 from hitoku.room.files import write_whole
+from hitoku.transport.heads import give_own_head
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
 
 if TYPE_CHECKING:
@@ -44,11 +45,29 @@ class LocalNode:
         progress: Progress,
     ) -> None:
         self._directory = directory
+        before = directory.known(shared)
         self.room = directory.room(shared)
         self.peers: InProcessPeers = network.join(directory.name, self.handle)
         self._clock = clock
         self._progress = progress
         self._prepared: Tokens | None = None
+        if before is not None and before.version < self.room.agreement.version:
+            self._forget_tables(before)
+
+    def _forget_tables(self, before: Agreement) -> None:
+        """Delete the host's copies of tables that left the room, or are another owner's now.
+
+        A copy that stayed could be asked about under a rule that its owner never saw.
+        """
+        member = self.room.agreement.member(self._directory.name)
+        if member is None or Ability.HOST not in member.abilities:
+            return
+        for table in before.tables:
+            now = self.room.agreement.table(table.name)
+            gone = now is None or now.owner != table.owner
+            while gone and (path := self._directory.table_file(table.name)) is not None:
+                path.unlink()
+                self.records.deleted(table.name, "it left the room" if now is None else "it has a new owner")
 
     def handle(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
         """Answer a message that another member sent.
@@ -63,7 +82,7 @@ class LocalNode:
             raise PeerError(f"{sender!r} is no member of this room")
         kind = message["kind"]
         if kind == "hitoku/head-request/1":
-            return way.give_own_head(self.records, sender, message)
+            return give_own_head(self.records, sender, message)
         if me.name in agreement.owners():
             if kind == "hitoku/consent-request/1":
                 return self._owner().consent(sender, message)
@@ -101,6 +120,11 @@ class LocalNode:
                 files[table.name] = TableFile(path, "csv" if path.suffix == ".csv" else "parquet")
         self._prepared = Tokens(files)
         self._prepared.prepare()
+
+    def cancel(self) -> None:
+        """End a running question on this host, from another thread."""
+        if self._prepared is not None:
+            self._prepared.cancel()
 
     def close(self) -> None:
         """End what was prepared and not used."""
@@ -242,6 +266,14 @@ class RoomHandle:
         finally:
             for node in self._nodes:
                 node.close()
+
+    def cancel(self) -> None:
+        """End the question that another thread is asking with this handle; that thread gets an EngineError.
+
+        What the host had begun is charged: whether and when it would have ended can depend on the data.
+        """
+        for node in self._nodes:
+            node.cancel()
 
     def explain(self, sql: str) -> Explanation:
         """What would happen to a question, and what each member would learn; nothing is run."""

@@ -8,6 +8,11 @@ import pytest
 import hitoku
 from hitoku.ask import Sent
 from hitoku.errors import PeerError, Refusal, RoomError
+from hitoku.ports import SystemClock
+from hitoku.room.files import save_room
+from hitoku.room.ledger import EntryKind
+from hitoku.room.signing import sign
+from hitoku.room.versions import revise
 
 
 class Heard:
@@ -157,3 +162,43 @@ def test_public_names():
     assert set(dir(hitoku)) == set(hitoku.__all__)
     with pytest.raises(AttributeError):
         hitoku.nothing_of_that_name  # noqa: B018
+
+
+def test_a_running_question_can_be_cancelled(filled, question, monkeypatch):
+    import threading
+
+    from hitoku.errors import EngineError
+    from hitoku.protections.tokens import Tokens
+
+    room = hitoku.open_room(filled.path)
+    run = Tokens.run
+
+    def slow(self, *args):
+        threading.Thread(target=room.cancel).start()
+        threading.Event().wait(0.5)
+        return run(self, *args)
+
+    monkeypatch.setattr(Tokens, "run", slow)
+    with pytest.raises((EngineError, PeerError)):
+        room.ask(question)
+    monkeypatch.undo()
+    assert room.ask(question).num_rows > 0
+
+
+def test_a_host_deletes_its_copy_of_a_table_that_left_the_room(filled, question):
+    hitoku.open_room(filled.path).ask(question)
+    data = filled.agreement.model_dump(mode="json", by_alias=True, exclude_none=True)
+    rest = [t for t in data["tables"] if t["name"] != "planes"]
+    later = sign(revise(filled.room, {"tables": rest}), "registry", filled.members["registry"].keys({}))
+    save_room(later, filled.room_file)
+    copy = filled.members["host"].table_file("planes")
+    assert copy is not None
+    handle = hitoku.open_room(filled.path, "airport")
+    assert handle.agreement.version == 2
+    assert not copy.exists()
+    records = filled.members["host"].records(str(filled.agreement.id), SystemClock())
+    (entry,) = records.ledger.entries(kind=EntryKind.DELETION)
+    assert entry.body["table"] == "planes"
+    records.store.close()
+    with pytest.raises(Refusal):
+        handle.ask(question)

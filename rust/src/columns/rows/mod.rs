@@ -4,13 +4,15 @@
 //! `u32 length | bytes`; a NULL has no cell. Native byte order: rows never leave the process
 //! but into its own temporary file.
 
+mod column;
+
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, make_array};
-use arrow_buffer::{BooleanBufferBuilder, Buffer};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, SchemaRef};
 
+use self::column::ColumnReader;
 use super::fault::Fault;
 
 /// How the cells of a column lie in memory.
@@ -194,84 +196,6 @@ fn push_text(out: &mut Vec<u8>, from: usize, to: usize, data: &ArrayData) -> Res
     out.extend_from_slice(&length.to_ne_bytes());
     out.extend_from_slice(bytes);
     Ok(())
-}
-
-/// Gathers the cells of one column.
-struct ColumnReader {
-    layout: Layout,
-    validity: BooleanBufferBuilder,
-    null_count: usize,
-    values: Vec<u8>,
-    bits: BooleanBufferBuilder,
-    offsets: Vec<i64>,
-}
-
-impl ColumnReader {
-    fn new(layout: Layout, rows: usize) -> Self {
-        let bits = if layout == Layout::Bit { rows } else { 0 };
-        let values = match layout {
-            Layout::Fixed(width) => rows * width,
-            _ => 0,
-        };
-        let mut offsets = Vec::new();
-        if matches!(layout, Layout::Text | Layout::LargeText) {
-            offsets.reserve(rows + 1);
-            offsets.push(0);
-        }
-        Self {
-            layout,
-            validity: BooleanBufferBuilder::new(rows),
-            null_count: 0,
-            values: Vec::with_capacity(values),
-            bits: BooleanBufferBuilder::new(bits),
-            offsets,
-        }
-    }
-
-    fn push(&mut self, valid: bool, cell: &[u8]) {
-        self.validity.append(valid);
-        self.null_count += usize::from(!valid);
-        match self.layout {
-            Layout::Bit => self.bits.append(cell.first() == Some(&1)),
-            Layout::Fixed(width) if !valid => self.values.resize(self.values.len() + width, 0),
-            Layout::Fixed(_) => self.values.extend_from_slice(cell),
-            Layout::Text | Layout::LargeText => {
-                self.values.extend_from_slice(cell);
-                self.offsets.push(self.values.len() as i64);
-            }
-        }
-    }
-
-    fn finish(mut self, kind: &DataType, rows: usize) -> Result<ArrayRef, Fault> {
-        let mut builder = ArrayData::builder(kind.clone()).len(rows);
-        builder = match self.layout {
-            Layout::Bit => builder.add_buffer(self.bits.finish().into_inner()),
-            // Copied by `aligned` below where the type wants more than a byte's alignment.
-            Layout::Fixed(_) => builder.add_buffer(Buffer::from(self.values.as_slice())),
-            Layout::LargeText => builder
-                .add_buffer(Buffer::from_vec(self.offsets))
-                .add_buffer(Buffer::from_vec(self.values)),
-            Layout::Text => {
-                let narrow = self
-                    .offsets
-                    .iter()
-                    .map(|offset| i32::try_from(*offset))
-                    .collect::<Result<Vec<i32>, _>>()
-                    .map_err(|_| Fault::new("batch-too-large"))?;
-                builder
-                    .add_buffer(Buffer::from_vec(narrow))
-                    .add_buffer(Buffer::from_vec(self.values))
-            }
-        };
-        if self.null_count > 0 {
-            builder = builder.null_bit_buffer(Some(self.validity.finish().into_inner()));
-        }
-        builder
-            .align_buffers(true)
-            .build()
-            .map(make_array)
-            .map_err(|_| Fault::new("bad-spill"))
-    }
 }
 
 #[cfg(test)]
