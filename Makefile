@@ -4,7 +4,9 @@ EXTRAS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 UV := VIRTUAL_ENV= UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
-SYNC := $(UV) sync --locked --inexact --quiet
+# Bytecode is compiled once here: a command that compiles its imports anew takes twice as long.
+SYNC := $(UV) sync --locked --inexact --quiet --compile-bytecode
+COMPILE := $(BIN)/python -m compileall -q src/hitoku
 extra_flags = $(if $(filter all,$(EXTRAS)),--all-extras,$(foreach e,$(EXTRAS),--extra $(e)))
 
 .PHONY: help build system-deps demo test lint bench long docs clean
@@ -19,16 +21,19 @@ $(BIN)/uv:
 
 build: $(BIN)/uv ## build hitoku into .venv; EXTRAS="spark postgres ..." or EXTRAS=all adds extras
 	$(SYNC) $(extra_flags)
+	@$(COMPILE)
 
 system-deps: ## what CI's machine needs beyond Python, Rust, a C compiler and make (as root)
 	.ci/system-deps
 
 demo: $(BIN)/uv ## two companies, one question, no row shown
 	$(SYNC) --extra demo
+	@$(COMPILE)
 	$(BIN)/hitoku demo tokens
 
 test: $(BIN)/uv ## the whole suite (less `long`)
 	$(SYNC) --extra demo --extra dev
+	@$(COMPILE)
 	cargo test --quiet --locked
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -43,6 +48,7 @@ lint: $(BIN)/uv ## types, style, layers
 
 bench: $(BIN)/uv ## every benchmark, the full size
 	$(SYNC) --extra demo --extra dev
+	@$(COMPILE)
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI

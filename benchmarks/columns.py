@@ -128,21 +128,29 @@ def generate(path: Path, rows: int) -> Path:
 # --- the clients ---
 
 
-def ours(source: Path, target: Path, *, cores: list[int] | None = None) -> Usage:
-    """Hitoku in a fresh process of its own, from the interpreter's start to its end."""
+def ours(source: Path, target: Path, *, cores: list[int] | None = None, unique: bool = False) -> Usage:
+    """Hitoku in a fresh process of its own, from the interpreter's start to its end.
+
+    Args:
+        source: the file to encrypt.
+        target: the file to write.
+        cores: which cores the process may use; all by default.
+        unique: the room forbids duplicates, so that hitoku looks for them.
+    """
     schema = source.parent / "schema.json"
     schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
     here = str(Path(__file__).resolve())
     os.sync()  # what earlier runs left to write is not this one's to wait for
-    return run([sys.executable, here, "encrypt", str(source), str(target), str(schema)], cores=cores)
+    action = "encrypt-unique" if unique else "encrypt"
+    return run([sys.executable, here, action, str(source), str(target), str(schema)], cores=cores)
 
 
-def encrypt(source: str, target: str, schema: str) -> None:
+def encrypt(source: str, target: str, schema: str, *, unique: bool = False) -> None:
     """What the process started by `ours` does."""
     from hitoku import columns
     from hitoku.room.settings import Settings
 
-    settings = Settings(allow_cleartext=True, allow_duplicates=True)
+    settings = Settings(allow_cleartext=True, allow_duplicates=not unique)
     columns.encrypt(Path(source), Path(target), Path(schema), settings, ID, SECRET, overwrite=True)
 
 
@@ -177,7 +185,7 @@ def harness() -> tuple[list[str] | None, str | None]:
     try:
         return list(module["build_harness"]()), None
     except module["MissingError"] as problem:
-        return None, f"AWS's client cannot be had here: {problem}"
+        return None, f"not measured: {problem}"
 
 
 # --- parts ---
@@ -192,13 +200,15 @@ def peer(quick: bool) -> list[Claim]:
     """Rows a second, ours and AWS's, of the same file in the same run."""
     rows = 50_000 if quick else 1_000_000
     command, missing = harness()
+    if missing:
+        say(missing)
     claims = []
     with bench_folder("peer") as folder:
         for kind in FORMATS:
             source = generate(folder / f"table.{kind}", rows)
             target = folder / f"out.{kind}"
             say(f"hitoku encrypts {kind}")
-            mine = best(3, lambda source=source, target=target: ours(source, target))  # type: ignore[misc]
+            mine = best(1 if quick else 3, lambda source=source, target=target: ours(source, target))  # type: ignore[misc]
             size, rate = target.stat().st_size, rows / mine.wall
             target.unlink()
             theirs_rate = inside = ratio = None
@@ -208,25 +218,24 @@ def peer(quick: bool) -> list[Claim]:
                 theirs_rate, inside = rows / used.wall, rows / seconds
                 ratio = rate / theirs_rate
                 target.unlink()
-            full = ratio is not None and not quick
             claims += [
+                Claim(f"encrypt {rows:,} rows, {kind}, end to end", rate, "rows/s"),
                 Claim(
-                    f"encrypt {rows:,} rows, {kind}, end to end",
-                    rate,
-                    "rows/s",
-                    ">= 10 x AWS's client",
+                    f"hitoku's rows a second over AWS's client's, {kind}",
+                    ratio,
+                    "x",
+                    ">= 10",
                     theirs_rate,
                     ratio,
-                    ratio >= 10 if ratio is not None and full else None,
-                    missing if missing else ("small run" if quick else None),
+                    None if ratio is None or quick else ratio >= 10,
+                    missing or ("small run" if quick else None),
                 ),
                 Claim(
-                    f"the same, {kind}, AWS's client without JVM start",
-                    rate,
-                    "rows/s",
+                    f"the same, without the JVM's start, {kind}",
+                    None if inside is None else rate / inside,
+                    "x",
                     None,
                     inside,
-                    None if inside is None else rate / inside,
                 ),
                 Claim(f"CPU, {kind}", mine.cpu, "s"),
                 Claim(f"peak memory, {kind}", mine.memory / 1e6, "MB"),
@@ -273,7 +282,7 @@ def core_rates(values: int) -> dict[str, float]:
     from hitoku import _core
 
     core: Any = _core
-    rows = min(values, BATCH)
+    rows = min(values, 8_192)  # what `encrypt` hands the kernels at a time
     table = batch(0, rows)
     keys = table["customer_id"]
     # 16 bytes and 32 bytes: what the bare loops hash and encrypt (one byte of type, two of padding).
@@ -298,30 +307,32 @@ def core_rates(values: int) -> dict[str, float]:
 
 def memory(quick: bool) -> list[Claim]:
     """The largest resident size while a table far larger than it is encrypted."""
-    rows = 500_000 if quick else 20_000_000
+    rows = 200_000 if quick else 20_000_000
     claims = []
     for kind in FORMATS:
         with bench_folder("memory") as folder:
             source = generate(folder / f"table.{kind}", rows)
-            say(f"hitoku encrypts {rows:,} rows of {kind}")
-            used = ours(source, folder / f"out.{kind}")
-        claims += [
-            Claim(
-                f"peak memory, {rows:,} rows, {kind}",
-                used.memory / 1e6,
-                "MB",
-                "< 500 at 20M rows",
-                holds=None if quick else used.memory < 500e6,
-                note="small run" if quick else None,
-            ),
-            Claim(f"rows a second, {rows:,} rows, {kind}", rows / used.wall, "rows/s"),
-        ]
+            for unique in (False, True):
+                say(f"hitoku encrypts {rows:,} rows of {kind}{', duplicates forbidden' if unique else ''}")
+                used = ours(source, folder / f"out.{kind}", unique=unique)
+                what = f"{rows:,} rows, {kind}{', duplicates forbidden' if unique else ''}"
+                claims += [
+                    Claim(
+                        f"peak memory, {what}",
+                        used.memory / 1e6,
+                        "MB",
+                        "< 500 at 20M rows",
+                        holds=None if quick else used.memory < 500e6,
+                        note="small run" if quick else None,
+                    ),
+                    Claim(f"rows a second, {what}", rows / used.wall, "rows/s"),
+                ]
     return claims
 
 
 def cores(quick: bool) -> list[Claim]:
     """How much faster two cores are than one."""
-    rows = 200_000 if quick else 2_000_000
+    rows = 200_000 if quick else 4_000_000
     available = sorted(os.sched_getaffinity(0))[:2]
     if len(available) < 2:
         return [Claim("two cores over one", None, "x", ">= 1.8", note="this machine has one core")]
@@ -333,8 +344,9 @@ def cores(quick: bool) -> list[Claim]:
             say(f"hitoku encrypts {kind} on one core, then on two")
             pairs = [
                 (ours(source, target, cores=available[:1]), ours(source, target))
-                for _ in range(2 if quick else 3)
+                for _ in range(1 if quick else 3)
             ]
+            # The best of each: whatever else the machine does only ever adds.
             one, two = (min(pair[i].wall for pair in pairs) for i in (0, 1))
             claims.append(
                 Claim(
@@ -348,6 +360,10 @@ def cores(quick: bool) -> list[Claim]:
                     "small run" if quick else None,
                 )
             )
+            spent = [min(pair[i].cpu for pair in pairs) for i in (0, 1)]
+            claims.append(
+                Claim(f"CPU with two cores, {kind} (peer: with one)", spent[1], "s", None, spent[0])
+            )
     return claims
 
 
@@ -355,6 +371,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["encrypt", given, made, described]:
             encrypt(given, made, described)
+        case ["encrypt-unique", given, made, described]:
+            encrypt(given, made, described, unique=True)
         case ["kernels", count]:
             print(json.dumps(core_rates(int(count))))
         case _:

@@ -7,9 +7,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
-use hmac::{Hmac, Mac};
-use sha2::{Digest, Sha256};
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aes::Aes256Enc;
+use aes_gcm::{AesGcm, KeyInit, Nonce};
+use sha2::block_api::compress256;
 
 fn rate(values: usize, mut work: impl FnMut(usize)) -> f64 {
     let start = Instant::now();
@@ -24,34 +25,43 @@ fn main() {
         .nth(1)
         .and_then(|text| text.parse().ok())
         .unwrap_or(2_000_000);
-    let keyed = Hmac::<Sha256>::new_from_slice(&[7; 32]).expect("any length is a key");
-    let mut text = *b"customer-0000000";
+    // An HMAC whose key is hashed already: one block inside, one outside.
+    let (inner, outer) = ([1u32; 8], [2u32; 8]);
+    let mut text = [[0u8; 64]; 1];
+    let mut digest = [[0u8; 64]; 1];
     let fingerprints = rate(values, |value| {
-        text[8..].copy_from_slice(&(value as u64).to_be_bytes());
-        let mut mac = keyed.clone();
-        mac.update(&text);
-        mac.update(&[2]);
-        black_box(mac.finalize().into_bytes());
+        text[0][8..16].copy_from_slice(&(value as u64).to_be_bytes());
+        let mut state = inner;
+        compress256(&mut state, &text);
+        for (word, place) in state.iter().zip(digest[0].as_chunks_mut::<4>().0) {
+            *place = word.to_be_bytes();
+        }
+        let mut state = outer;
+        compress256(&mut state, &digest);
+        black_box(state);
     });
     // Three sealed values a row share its nonce and its cipher, as in the benchmark's table.
     let rows = values / 3;
-    let mut nonce = [0u8; 32];
+    let mut blocks = [[0u8; 64]; 2];
     let mut plain = [0u8; 35];
     let sealed = 3.0
         * rate(rows, |row| {
-            nonce[..8].copy_from_slice(&(row as u64).to_be_bytes());
-            let key = Sha256::new()
-                .chain_update([3; 32])
-                .chain_update(nonce)
-                .finalize();
-            let cipher = Aes256Gcm::new(&key);
-            for header in ["address", "city", "title"] {
-                let digest = Sha256::new()
-                    .chain_update(header.as_bytes())
-                    .chain_update(nonce)
-                    .finalize();
+            blocks[0][..8].copy_from_slice(&(row as u64).to_be_bytes());
+            let mut state = inner;
+            compress256(&mut state, &blocks);
+            let mut key = [0u8; 32];
+            for (word, place) in state.iter().zip(key.as_chunks_mut::<4>().0) {
+                *place = word.to_be_bytes();
+            }
+            let cipher = AesGcm::<Aes256Enc, U12>::new(&key.into());
+            for header in 1..=3 {
+                blocks[0][63] = header;
+                let mut state = outer;
+                compress256(&mut state, &blocks[..1]);
                 let mut iv = [0; 12];
-                iv.copy_from_slice(&digest[..12]);
+                for (word, place) in state.iter().zip(iv.as_chunks_mut::<4>().0) {
+                    *place = word.to_be_bytes();
+                }
                 black_box(
                     cipher
                         .encrypt_inout_detached(

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 __all__ = [
+    "Change",
     "DisclosureError",
     "EngineError",
     "HitokuError",
@@ -71,6 +72,33 @@ class Span:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An edit that takes away what a Refusal names, made by a program so that it can be tried at once.
+
+    Of the room (``add`` or ``set`` at `rule`: its owner makes it and the members sign), or of the asked SQL
+    (``edit``). Another Refusal may come to light behind it. Names and numbers only, never a value.
+
+    Attributes:
+        action: ``add`` `value` to the list at `rule`, ``set`` `rule` to `value`, or ``edit`` the SQL.
+        rule: the path in the room, as in `Refusal.rule`.
+        value: a name, number, truth or, for aggregateColumns, an entry of that list.
+        edits: start, end (exclusive) and new text of each replaced piece of SQL, in order.
+    """
+
+    action: Literal["add", "set", "edit"]
+    rule: str | None = None
+    value: str | int | bool | Mapping[str, str | list[str]] | None = None
+    edits: tuple[tuple[int, int, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The change as JSON-ready data."""
+        if self.action == "edit":
+            return {"action": "edit", "edits": [list(edit) for edit in self.edits]}
+        value = dict(self.value) if isinstance(self.value, Mapping) else self.value
+        return {"action": self.action, "rule": self.rule, "value": value}
+
+
 class Refusal(HitokuError):
     """A question that the room's rules do not allow.
 
@@ -82,6 +110,7 @@ class Refusal(HitokuError):
         rule: the rule's path in the room, e.g. ``tables.flights.rule.aggregateColumns``.
         owner: the member whose rule it is; None where hitoku itself refuses.
         remedy: what the asker can change, or whom to ask.
+        change: the same as an edit, where a program can make it.
         params: the names that fill the sentences of `code`, so that message and remedy can be written
             in another language (`hitoku.questions.wording`). Names and numbers only, never a value.
     """
@@ -99,6 +128,7 @@ class Refusal(HitokuError):
         owner: str | None = None,
         remedy: str | None = None,
         params: Mapping[str, str] | None = None,
+        change: Change | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -109,6 +139,7 @@ class Refusal(HitokuError):
         self.owner = owner
         self.remedy = remedy
         self.params: dict[str, str] = dict(params or {})
+        self.change = change
 
     def to_dict(self) -> dict[str, Any]:
         """The refusal as JSON-ready data, the same for CLI and API."""
@@ -122,6 +153,7 @@ class Refusal(HitokuError):
             "owner": self.owner,
             "remedy": self.remedy,
             "params": dict(self.params),
+            "change": None if self.change is None else self.change.to_dict(),
         }
 
 

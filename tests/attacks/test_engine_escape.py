@@ -116,3 +116,17 @@ engine.run([EngineTable("t", TableFile(path, "csv"), (EngineColumn("a", "VARCHAR
     assert not state.exists() or state.read_text().split()[2] == "Z"
     assert not Path(directory).exists()
     assert os.getpid()
+
+
+def test_a_process_that_never_gets_a_request_leaves_no_directory(tmp_path: Path) -> None:
+    """Whoever started it was killed: nobody else would remove it."""
+    from hitoku.engine import process
+
+    directory = tmp_path / "hitoku-engine-abc"
+    directory.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-I", str(process._WORKER)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=directory, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert not directory.exists()

@@ -207,8 +207,8 @@ CSV_CASES: Final = [
         "csv",
         schema(column("street", "cleartext"), column("street", "sealed")),
         OPEN,
-        [("#5 Elm", "#5 Elm"), ("x", "x")],
-        text='street\n"#5 Elm"\nx\n',
+        [("#5 Elm", "#5 Elm"), ("#5", "#5"), ("x", "x")],
+        text='street\n"#5 Elm"\n"#5"\nx\n',
     ),
     Case(
         # AWS's writer leaves a value with a quote inside unquoted, so whoever reads its files must

@@ -130,11 +130,11 @@ SELECT COUNT(DISTINCT phone, city) AS n FROM customers;
 SELECT SUM(COUNT(phone)) AS n FROM customers;
 
 -- verdict: refuse WINDOW
--- Window functions show rows.
+-- A window function over rows shows rows; over groups it is allowed (see 14_windows.sql).
 SELECT SUM(spend) OVER (PARTITION BY region) AS s FROM customers;
 
 -- verdict: refuse WINDOW
--- Ranking people.
+-- Ranking people, not groups.
 SELECT ROW_NUMBER() OVER (ORDER BY spend) AS r FROM customers;
 
 -- verdict: refuse AGGREGATE_ARGUMENT

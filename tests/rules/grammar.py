@@ -50,7 +50,8 @@ HOSTILE = [
     "(SELECT MAX(salary) FROM payroll)",
     "error({c})",
     "LIST({c})",
-    "ROW_NUMBER() OVER ()",
+    "ROW_NUMBER() OVER (ORDER BY {c})",
+    "SUM({c}) OVER ()",
     "SUM({c}) FILTER (WHERE {c} IS NULL)",
     "CASE WHEN {c} IS NULL THEN 1 END",
     "CAST({c} AS INTEGER)",
@@ -76,6 +77,21 @@ SOURCES += [
     "duckdb_tables()",
     "(SELECT * FROM customers) AS s",
     "main.customers",
+]
+SETS = ["UNION ALL", "UNION", "EXCEPT", "INTERSECT", "EXCEPT ALL"]
+RANKS = ["ROW_NUMBER()", "RANK()", "DENSE_RANK()", "NTILE(3)", "PERCENT_RANK()", "CUME_DIST()"]
+FRAMES = [
+    *("", "", "", " ROWS BETWEEN 1 PRECEDING AND CURRENT ROW", " ROWS UNBOUNDED PRECEDING"),
+    *(" RANGE BETWEEN 1 PRECEDING AND CURRENT ROW", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES"),
+]
+CHOICES = ["1", "'x'", "NULL"]
+DATES = [
+    "TO_CHAR({c}, 'YYYY-MM')",
+    "STRFTIME({c}, '%Y')",
+    "DATE_ADD({c}, INTERVAL 2 MONTH)",
+    "TO_CHAR({c}, 'Month')",
+    "DATEADD('day', 1, {c})",
+    "EXTRACT(MONTH FROM {c})",
 ]
 TAILS = [
     "LIMIT 3",
@@ -104,7 +120,9 @@ class Grammar:
         """One statement."""
         made = self._select()
         if self._sometimes(0.08):
-            made += f" {self._one(['UNION ALL', 'UNION', 'EXCEPT', 'INTERSECT'])} {self._select()}"
+            made += f" {self._one(SETS)} {self._select()}"
+        elif self._sometimes(0.08):
+            made = self._combined()
         if self._sometimes(0.04):
             made += " " + self._one(TAILS)
         if self._sometimes(0.03):
@@ -115,6 +133,36 @@ class Grammar:
                 + made[place:]
             )
         return made
+
+    def _combined(self) -> str:
+        """A set operation of branches that fit: so some are accepted."""
+        kinds = [self._one(["customers", "cells", "stores"]) for _ in range(self._random.choice([2, 2, 3]))]
+        parts = []
+        for table in kinds:
+            column = self._one({"customers": ["region"], "cells": ["tower"], "stores": ["city"]}[table])
+            count = "COUNT(DISTINCT store)" if table == "stores" else "COUNT(DISTINCT phone)"
+            where = f" WHERE {self._condition([table], [table])}" if self._sometimes(0.4) else ""
+            parts.append(f"SELECT {column} AS a0, {count} AS a1 FROM {table}{where} GROUP BY {column}")
+        made = parts[0]
+        for part in parts[1:]:
+            made = f"{made} {self._one(SETS)} {part}"
+            made = f"({made})" if self._sometimes(0.2) and part is not parts[-1] else made
+        return made + (" ORDER BY a1 DESC, a0" if self._sometimes(0.3) else "")
+
+    def _window(self, tables: list[str], names: list[str], groups: list[str]) -> str:
+        """A window function; deterministic where it is over groups, so that answers can be compared."""
+        keys = ", ".join(groups) if groups else "1"
+        inside = self._aggregate(tables, names)
+        if self._sometimes(0.08):
+            inside = f"{names[0]}.{self._one(TABLES[tables[0]])}"
+        over = f"PARTITION BY {groups[0]} " if groups and self._sometimes(0.3) else ""
+        over += f"ORDER BY {inside if self._sometimes(0.3) else keys}, {keys}"
+        if self._sometimes(0.4):
+            return f"{self._one(RANKS)} OVER ({over})"
+        if self._sometimes(0.3):
+            return f"{self._one(['LAG', 'LEAD', 'NTH_VALUE'])}({inside}, 1) OVER ({over})"
+        total = self._one(["SUM", "AVG", "MIN", "MAX", "COUNT", "LIST"])
+        return f"{total}({inside}) OVER ({over}{self._one(FRAMES)})"
 
     def _select(self) -> str:
         tables = [self._one(["customers", "customers", "visits", "accounts"])]
@@ -132,6 +180,8 @@ class Grammar:
         ]
         if self._sometimes(0.06):
             outputs.append(self._hostile(tables, names))
+        if self._sometimes(0.12):
+            outputs.append(f"{self._window(tables, names, groups)} AS w")
         text = f"SELECT {', '.join(outputs)} FROM {body}"
         if self._sometimes(0.4):
             text += " WHERE " + self._condition(tables, names)
@@ -185,8 +235,19 @@ class Grammar:
             n = self._random.randrange(len(tables))
             columns = DIMENSIONS.get(tables[n]) or TABLES[tables[n]]
             column = f"{names[n]}.{self._one(columns)}"
+            if self._sometimes(0.08):
+                column = self._case(column)
+            elif column.endswith(".joined") and self._sometimes(0.5):
+                column = self._one(DATES).format(c=column)
             made.append(f"UPPER({column})" if self._sometimes(0.05) else column)
         return list(dict.fromkeys(made))
+
+    def _case(self, column: str) -> str:
+        if self._sometimes(0.5):
+            return f"CASE {column} WHEN {self._one(CHOICES)} THEN 'a' ELSE 'b' END"
+        test = self._one(["IS NULL", "> 30", "= 'north'", "IN (1, 2)"])
+        default = self._one(["2", column])
+        return f"CASE WHEN {column} {test} THEN {self._one(['1', '0', 'NULL'])} ELSE {default} END"
 
     def _aggregate(self, tables: list[str], names: list[str]) -> str:
         if self._sometimes(0.1):

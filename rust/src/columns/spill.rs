@@ -101,14 +101,19 @@ impl Spill {
         let held = self.held.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len();
         let mut guard = self.lock(slot);
         guard.bytes += bytes.len() as u64;
-        if guard.buffer.capacity() - guard.buffer.len() < bytes.len() + TAG {
-            // Grows by steps, not by doubling: with a thousand slots the slack would be the budget.
-            let step = (self.flush_at / 4).max(bytes.len() + TAG);
-            let step = step.max(guard.buffer.len() / 4);
-            guard.buffer.reserve_exact(step);
+        if guard.buffer.capacity() == 0 {
+            // All it will need, at once: buffers of a thousand slots that grow step by step leave the
+            // heap in splinters. Pages that are not touched cost nothing.
+            let room = self.flush_at + self.flush_at / 4 + TAG;
+            guard.buffer.reserve_exact(room.max(bytes.len() + TAG));
+        } else if guard.buffer.capacity() - guard.buffer.len() < bytes.len() + TAG {
+            let step = guard.buffer.len() / 4;
+            guard.buffer.reserve_exact(step.max(bytes.len() + TAG));
         }
         guard.buffer.extend_from_slice(bytes);
-        if held > self.memory && guard.buffer.len() >= self.flush_at {
+        // Once there is a file every full buffer goes there: buffers that waited for the budget to be
+        // used up would grow without end, and keep what they grew to.
+        if guard.buffer.len() >= self.flush_at && (held > self.memory || self.spilled()) {
             let piece = self.flush(slot, &mut guard.buffer)?;
             self.held.fetch_sub(piece.length, Ordering::Relaxed);
             guard.pieces.push(piece);
@@ -141,6 +146,25 @@ impl Spill {
         })
     }
 
+    /// Appends a piece of a slot, decrypted, to `out`.
+    fn load(&self, slot: usize, piece: &Piece, out: &mut Vec<u8>) -> Result<(), SpillError> {
+        let start = out.len();
+        out.resize(start + piece.length + TAG, 0);
+        self.file()?
+            .read_exact_at(&mut out[start..], piece.offset)?;
+        let mut tag = [0; TAG];
+        tag.copy_from_slice(&out[start + piece.length..]);
+        out.truncate(start + piece.length);
+        self.cipher
+            .decrypt_inout_detached(
+                &nonce(piece.counter),
+                &(slot as u64).to_le_bytes(),
+                (&mut out[start..]).into(),
+                &Tag::from(tag),
+            )
+            .map_err(|_| Fault::new("bad-spill").into())
+    }
+
     /// Hands every piece of a slot, in order, to `consume`.
     pub fn each_piece(
         &self,
@@ -150,19 +174,8 @@ impl Spill {
         let guard = self.lock(slot);
         let mut scratch = Zeroizing::new(Vec::new());
         for piece in &guard.pieces {
-            scratch.resize(piece.length + TAG, 0);
-            self.file()?.read_exact_at(&mut scratch, piece.offset)?;
-            let mut tag = [0; TAG];
-            tag.copy_from_slice(&scratch[piece.length..]);
-            scratch.truncate(piece.length);
-            self.cipher
-                .decrypt_inout_detached(
-                    &nonce(piece.counter),
-                    &(slot as u64).to_le_bytes(),
-                    scratch.as_mut_slice().into(),
-                    &Tag::from(tag),
-                )
-                .map_err(|_| Fault::new("bad-spill"))?;
+            scratch.clear();
+            self.load(slot, piece, &mut scratch)?;
             consume(&scratch)?;
         }
         consume(&guard.buffer)
@@ -170,13 +183,17 @@ impl Spill {
 
     /// Takes a whole slot out; it is empty afterwards.
     pub fn take(&self, slot: usize) -> Result<Vec<u8>, SpillError> {
-        let total = usize::try_from(self.bytes(slot)).map_err(|_| Fault::new("slot-too-large"))?;
-        let mut all = Vec::with_capacity(total);
-        self.each_piece(slot, |bytes| {
-            all.extend_from_slice(bytes);
-            Ok(())
-        })?;
-        self.clear(slot);
+        let mut taken = std::mem::take(&mut *self.lock(slot));
+        self.held.fetch_sub(taken.buffer.len(), Ordering::Relaxed);
+        if taken.pieces.is_empty() {
+            return Ok(taken.buffer);
+        }
+        let total = usize::try_from(taken.bytes).map_err(|_| Fault::new("slot-too-large"))?;
+        let mut all = Vec::with_capacity(total + TAG);
+        for piece in &taken.pieces {
+            self.load(slot, piece, &mut all)?;
+        }
+        all.append(&mut taken.buffer);
         Ok(all)
     }
 

@@ -102,8 +102,9 @@ class _Parquet:
         self._held: list[pa.RecordBatch] = []
         # Encrypted columns: no dictionary (all values differ or look random), no compression
         # (ciphertext has none to give), no minima and maxima.
+        self._sink = file.native()
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(file.file, mode="w"),
+            self._sink,
             schema,
             use_dictionary=clear or False,
             write_statistics=clear or False,
@@ -130,11 +131,14 @@ class _Parquet:
     def finish(self) -> None:
         self._flush()
         self._writer.close()
+        self._sink.close()
 
     def abandon(self) -> None:
         # Closing writes a footer; what it is written to is thrown away.
         with contextlib.suppress(Exception):
             self._writer.close()
+        with contextlib.suppress(OSError):
+            self._sink.close()
 
 
 @contextlib.contextmanager

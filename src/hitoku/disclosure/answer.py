@@ -26,10 +26,15 @@ __all__ = ["Answer", "Withheld"]
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """What was withheld: never how many groups, for that would tell about them.
+    """What was withheld: never how many groups, and that there were any only if it tells of enough people.
+
+    With `WHERE` an asker makes groups of one person. That such a group exists, and was withheld, would tell
+    that the person is in the table and has the value asked for. So it is told only where all withheld groups
+    together rest on as many distinct units as every rule demands of one row.
 
     Attributes:
-        some: whether any group was withheld; None where the place of release cannot know.
+        some: False where no rule withholds anything; True where groups were withheld that together reach
+            every minimum; else None: there may or may not be some.
         thresholds: what each released row had to reach: table, column, owner, minimum.
     """
 
@@ -44,11 +49,9 @@ class Withheld:
             f"{minimum} distinct {table}.{column} ({owner}'s rule)"
             for table, column, owner, minimum in self.thresholds
         )
-        if self.some is None:
-            return f"Groups that do not rest on at least {demands} are not shown."
         if self.some:
             return f"Some groups are withheld: they do not rest on at least {demands}."
-        return f"No group is withheld: each rests on at least {demands}."
+        return f"Groups that do not rest on at least {demands} are not shown, and not told of."
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -79,6 +82,7 @@ class Answer:
         withheld: what was withheld, and why.
         leakage: what each member learned.
         released_at: when, UTC.
+        salt: random, so that the digest, which goes to owners that do not receive, tells no small answer.
         budget: what it cost of a privacy budget; None where the room has none.
         ledger: the entry in the member's ledger; None where none is kept.
     """
@@ -94,12 +98,16 @@ class Answer:
     withheld: Withheld
     leakage: Leakage
     released_at: str
+    salt: str
     budget: Mapping[str, Any] | None = None
     ledger: Mapping[str, Any] | None = None
 
     @property
     def digest(self) -> str:
-        """``sha256:`` and the hash of all that was released; members' ledgers name the answer by it."""
+        """``sha256:`` and the hash of all that was released; members' ledgers name the answer by it.
+
+        Whoever received the answer can show that it is the one; who did not cannot guess it, for the salt.
+        """
         facts = {k: v for k, v in self.to_message().items() if k not in {"budget", "ledger"}}
         return digest("hitoku/answer/1", canonical_json(facts))
 
@@ -169,6 +177,7 @@ class Answer:
             "withheld": self.withheld.to_dict(),
             "leakage": self.leakage.to_dict(),
             "released_at": self.released_at,
+            "salt": self.salt,
             "budget": None if self.budget is None else dict(self.budget),
             "ledger": None if self.ledger is None else dict(self.ledger),
         }
@@ -195,7 +204,7 @@ class Answer:
             withheld, leakage = facts.pop("withheld"), facts.pop("leakage")
             texts = {
                 name: _text(facts.pop(name))
-                for name in ("sql", "question", "room", "run", "asker", "protection", "released_at")
+                for name in ("sql", "question", "room", "run", "asker", "protection", "released_at", "salt")
             }
             answer = cls(
                 table=table,
@@ -203,7 +212,7 @@ class Answer:
                 withheld=Withheld(
                     _flag(withheld["some"]),
                     tuple(
-                        (_text(t["table"]), _text(t["column"]), _text(t["owner"]), int(t["minimum"]))
+                        (_text(t["table"]), _text(t["column"]), _text(t["owner"]), _count(t["minimum"]))
                         for t in withheld["thresholds"]
                     ),
                 ),
@@ -222,7 +231,7 @@ class Answer:
                 ledger=_mapping(facts.pop("ledger")),
                 **texts,
             )
-        except (KeyError, TypeError, ValueError, AttributeError, OSError):  # Arrow's errors are ValueErrors
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise PeerError(f"{sender!r} sent an answer that cannot be read") from None
         if facts:
             raise PeerError(f"{sender!r} sent an answer that cannot be read")
@@ -260,16 +269,19 @@ def _mapping(value: object) -> Mapping[str, Any] | None:
 
 
 def _table(text: object) -> Any:
-    import pyarrow as pa
+    from hitoku.disclosure.incoming import read_table
 
     try:
         content = base64.b64decode(_arrow_text(text), validate=True)
     except binascii.Error as error:
         raise ValueError("not base64") from error
-    with pa.ipc.open_stream(content) as reader:
-        table = reader.read_all()
-    table.validate(full=True)
-    return table
+    return read_table(content)
+
+
+def _count(value: object) -> int:
+    if type(value) is not int:
+        raise ValueError("not a number")
+    return value
 
 
 def _arrow_text(value: object) -> str:

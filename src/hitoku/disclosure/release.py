@@ -7,6 +7,7 @@ of the others, in dictionaries, in unused bytes behind NULLs or beside slices, o
 
 from __future__ import annotations
 
+import secrets
 from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -56,14 +57,16 @@ def release(
     table = cells.table
     if not isinstance(table, pa.Table) or table.column_names[: len(names)] != names:
         raise DisclosureError("the cells do not have the question's columns: nothing is released")
-    if sorted(table.column_names[len(names) :]) != sorted(hidden) or set(hidden) & set(names):
+    rest = [f"{alias}_rest" for alias in hidden]
+    given = sorted(table.column_names[len(names) :])
+    if given not in (sorted(hidden), sorted(hidden + rest)) or {*hidden, *rest} & set(names):
         raise DisclosureError("the cells do not have the plan's hidden columns: nothing is released")
 
     try:
         released = _released(table, names, plan, applied)
     except pa.ArrowException:  # its words may quote a value
         raise DisclosureError("the cells cannot be put into the plan's form: nothing is released") from None
-    some: bool | None = None if applied and plan.thresholds else released.num_rows < table.num_rows
+    some = _withheld(table, plan) if plan.thresholds else False
     return Answer(
         table=released,
         sql=question.sql,
@@ -76,7 +79,24 @@ def release(
         withheld=Withheld(some, tuple((t.table, t.column, t.owner, t.minimum) for t in plan.thresholds)),
         leakage=leakage,
         released_at=moment(clock.now()),
+        salt=secrets.token_hex(32),
     )
+
+
+def _withheld(table: Any, plan: DisclosurePlan) -> bool | None:
+    """Whether groups were withheld, if that may be told: if together they reach every minimum.
+
+    A single withheld group is there or not by its people's values, so it is never told of
+    (docs/decisions/0007-what-is-said-of-withheld-groups.md).
+    """
+    for threshold in plan.thresholds:
+        name = f"{threshold.alias}_rest"
+        if name not in table.column_names or not table.num_rows:
+            return None
+        units = table.column(name)[0].as_py()
+        if type(units) is not int or units < threshold.minimum:
+            return None
+    return True
 
 
 def _released(table: Any, names: list[str], plan: DisclosurePlan, applied: bool) -> Any:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -102,12 +102,15 @@ class Engine:
                 start_new_session=True,
             )
 
-    def run(self, tables: Sequence[EngineTable], sql: str) -> Any:
+    def run(
+        self, tables: Sequence[EngineTable], sql: str, advance: Callable[[int], None] | None = None
+    ) -> Any:
         """Run SQL over the tables' files.
 
         Args:
             tables: each becomes a view of that name; nothing else can be read.
             sql: our own text, never an asker's.
+            advance: hears by how many of 100 percent the question has come on; 100 in all at the end.
 
         Returns:
             A `pyarrow.Table`.
@@ -133,15 +136,26 @@ class Engine:
             content = json.dumps(request).encode()
             process.stdin.write(struct.pack(">Qc", len(content), b"Q") + content)
             process.stdin.flush()
-            result = self._frame(process, b"R", time.monotonic() + self.bounds.seconds)
+            result = self._result(process, time.monotonic() + self.bounds.seconds, advance)
         except BrokenPipeError:
             raise self._ended() from None
+        if self._cancelled:  # it came too late: whoever cancelled must not be given an answer
+            raise self._ended()
         arrow = importlib.import_module("pyarrow")
         with arrow.ipc.open_stream(arrow.py_buffer(result)) as reader:
             return reader.read_all()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled
+
     def cancel(self) -> None:
-        """End the question; `run` raises an EngineError with code ``CANCELLED``."""
+        """End the question; `run` raises an EngineError with code ``CANCELLED``.
+
+        From any thread, at any time, more than once. Before `start` nothing will be started; while `run`
+        waits its process is killed; a result that arrived while `run` has not returned is thrown away.
+        """
         with self._lock:
             self._cancelled = True
             if self._process is not None:
@@ -164,7 +178,26 @@ class Engine:
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)
 
+    def _result(
+        self, process: subprocess.Popen[bytes], deadline: float, advance: Callable[[int], None] | None
+    ) -> bytes:
+        """The result's frame, after those that tell of progress."""
+        told = 0
+        while True:
+            kind, content = self._any(process, b"RP", deadline)
+            percent = 100 if kind == b"R" else content[0] if len(content) == 1 else 0
+            if told < percent <= 100:
+                if advance is not None:
+                    advance(percent - told)
+                told = percent
+            if kind == b"R":
+                return content
+
     def _frame(self, process: subprocess.Popen[bytes], wanted: bytes, deadline: float) -> bytes:
+        return self._any(process, wanted, deadline)[1]
+
+    def _any(self, process: subprocess.Popen[bytes], wanted: bytes, deadline: float) -> tuple[bytes, bytes]:
+        """A frame of one of the wanted kinds: its kind and content."""
         length, kind = struct.unpack(">Qc", self._read(process, 9, deadline))
         most = self.bounds.result_bytes * 2 if kind == b"R" else 1 << 16
         if length > most:
@@ -172,9 +205,9 @@ class Engine:
         content = self._read(process, length, deadline)
         if kind == b"E":
             raise failure(json.loads(content), self.bounds.seconds)
-        if kind != wanted:
+        if kind not in wanted:
             raise failure({"code": "INTERNAL"}, self.bounds.seconds)
-        return content
+        return kind, content
 
     def _read(self, process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
         if process.stdout is None:

@@ -51,10 +51,9 @@ class LocalNode:
         self._clock = clock
         self._progress = progress
         self._prepared: Tokens | None = None
-        if before is not None and before.version < self.room.agreement.version:
-            self._forget_tables(before)
+        self._forget_tables(before)
 
-    def _forget_tables(self, before: Agreement) -> None:
+    def _forget_tables(self, before: Agreement | None) -> None:
         """Delete the host's copies of tables that left the room, or are another owner's now.
 
         A copy that stayed could be asked about under a rule that its owner never saw.
@@ -62,7 +61,11 @@ class LocalNode:
         member = self.room.agreement.member(self._directory.name)
         if member is None or Ability.HOST not in member.abilities:
             return
-        for table in before.tables:
+        # Tables of every earlier version, not only of the one known: signing or verifying a version makes
+        # it known too, and a crash may have come between.
+        left = {t.name: t for version in self.room.history for t in version.agreement.tables}
+        left = {n: t for n, t in left.items() if self.room.agreement.table(n) is None}
+        for table in (*left.values(), *(() if before is None else before.tables)):
             now = self.room.agreement.table(table.name)
             gone = now is None or now.owner != table.owner
             while gone and (path := self._directory.table_file(table.name)) is not None:

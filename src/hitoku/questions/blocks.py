@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from hitoku.questions.changes import renamed
 from hitoku.questions.expressions import Expressions
 from hitoku.questions.form import Block, Item, Value
 from hitoku.questions.layers import grouped
@@ -15,6 +16,7 @@ from hitoku.questions.literals import whole_number
 from hitoku.questions.names import identifier, span_of
 from hitoku.questions.nodes import describe, only
 from hitoku.questions.refusals import refuse
+from hitoku.questions.remedies import no_statistics
 from hitoku.questions.rows import Relation, Rows
 from hitoku.questions.rules import Rules
 from hitoku.questions.scope import Scope
@@ -69,10 +71,13 @@ def selected(select: exp.Select, rules: Rules, ctes: Mapping[str, exp.Query], de
             scope.filtered(conditions)
     items = _items(select, expressions)
     made = Select(scope, expressions, items, None, _distinct(select), select)
+    over = next((item.value for item in items if item.value.window), None)
     if scope.aggregated is not None:
         made.block = _narrowed(made, conditions)
     elif select.args.get("group") is not None or any(item.value.aggregate for item in items):
         made.block = _aggregated(made, rules)
+    elif over is not None:
+        raise refuse("WINDOW", clause="SELECT", span=over.span)
     elif select.args.get("having") is not None:
         raise refuse("HAVING_WITHOUT_GROUPS", clause="HAVING", node=select.args["having"])
     return made
@@ -118,9 +123,11 @@ def _items(select: exp.Select, expressions: Expressions) -> tuple[Item, ...]:
                 else f"column_{place}"
             )
         if not name or len(name) > _MAX_NAME or name.startswith(_HIDDEN) or not name.isprintable():
-            raise refuse("OUTPUT_NAME", clause="SELECT", node=node, place=str(place))
+            change = renamed(alias, f"column_{place}")
+            raise refuse("OUTPUT_NAME", clause="SELECT", node=node, change=change, place=str(place))
         if name in names:
-            raise refuse("DUPLICATE_OUTPUT", clause="SELECT", node=node, name=name)
+            change = renamed(alias, f"{name[: _MAX_NAME - 4]}_{place}")
+            raise refuse("DUPLICATE_OUTPUT", clause="SELECT", node=node, change=change, name=name)
         names.add(name)
         items.append(Item(name, replace(value, span=value.span or span_of(node))))
     return tuple(items)
@@ -143,7 +150,7 @@ def _dimensions(value: Value, rules: Rules, clause: str, expressions: Expression
 def _aggregated(made: Select, rules: Rules) -> Block:
     select, rows = made.written, made.scope.rows
     if rules.kind(rows.all_tables) is ListRule:
-        raise refuse("LIST_AGGREGATE", clause="GROUP BY", node=select.args.get("group"), what="GROUP BY")
+        raise no_statistics(rules, rows.all_tables, "GROUP BY", select.args.get("group"), "GROUP BY")
     if made.distinct:
         raise refuse("DISTINCT_GROUPS", clause="SELECT", node=select.args["distinct"])
     groups = _groups(made, rules)
@@ -191,6 +198,8 @@ def _groups(made: Select, rules: Rules) -> tuple[Value, ...]:
         value = _group(node, made)
         if value.aggregate:
             raise refuse("AGGREGATE_PLACE", clause="GROUP BY", node=node, what="GROUP BY")
+        if value.window:
+            raise refuse("WINDOW_PLACE", clause="GROUP BY", node=node, what="A window function")
         if value.constant:
             raise refuse("GROUP_BY_CONSTANT", clause="GROUP BY", node=node)
         value = replace(value, span=span_of(node) or value.span)
@@ -222,23 +231,30 @@ def check_grouped(
     if column is None:
         return
     expressions.readable(value, clause)
-    for use in value.uses:
-        if (use.ref.table, use.ref.column) == (column.table, column.name):
-            rules.dimension(use, clause, value.span)
-    raise refuse("NOT_GROUPED", clause=clause, span=value.span, column=column.name)
+    if value.window:
+        raise refuse("WINDOW", clause=clause, span=value.span)
+    found = [use for use in value.uses if (use.ref.table, use.ref.column) == (column.table, column.name)]
+    for use in found:
+        rules.dimension(use, clause, value.span)
+    span = next((use.span for use in found if use.span is not None), value.span)
+    raise refuse("NOT_GROUPED", clause=clause, span=span, column=column.name)
 
 
 def _narrowed(made: Select, conditions: tuple[Value, ...]) -> Block:
     """A SELECT over one aggregated result: fewer or computed columns, its WHERE a condition on groups."""
     source = made.scope.aggregated
     block = source.block if source is not None else None
-    if block is None:
+    if source is None or block is None:
         raise refuse("AGGREGATES_JOINED", clause="FROM", node=made.written)
     for part in ("group", "having"):
         if made.written.args.get(part) is not None:
             raise refuse("AGGREGATE_TWICE", clause="GROUP BY", node=made.written.args[part], what="GROUP BY")
     if made.distinct:
         raise refuse("DISTINCT_GROUPS", clause="SELECT", node=made.written.args["distinct"])
+    # A condition here would take groups out of the window after it was computed, not before, as HAVING does.
+    over = next((value for value in source.columns.values() if value.window), None)
+    if over is not None and conditions:
+        raise refuse("WINDOW_FILTERED", clause="WHERE", node=made.written.args["where"])
     texts = {value.text: value for value in (*block.having, *conditions)}
     having = tuple(texts[text] for text in sorted(texts))
     return replace(block, items=made.items, having=having)

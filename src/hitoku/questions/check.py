@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import sqlglot
 from sqlglot import exp
 
+from hitoku.errors import Refusal
 from hitoku.questions.blocks import Select, check_grouped, selected
+from hitoku.questions.changes import added, possible
 from hitoku.questions.duties import completed
-from hitoku.questions.form import Block, Family, Form, Item, Order, Value
+from hitoku.questions.edits import edited
+from hitoku.questions.form import Block, Form, Item, Order, Value
 from hitoku.questions.literals import whole_number
 from hitoku.questions.names import identifier, span_of
 from hitoku.questions.nodes import only
 from hitoku.questions.question import OutputColumn, OutputKind, Question, UnitConstraint
 from hitoku.questions.refusals import refuse
-from hitoku.questions.render import normal_text, unit_count
+from hitoku.questions.render import normal_text
 from hitoku.questions.rules import Rules
+from hitoku.questions.running import unit_count
+from hitoku.questions.sets import alike, branches, renamed
 from hitoku.questions.text import parse
 from hitoku.room.agreement import Ability, Room
 from hitoku.room.canonical import agreement_hash
@@ -41,13 +45,17 @@ def check(sql: str, room: Room, asker: str) -> Question:
     """
     member = room.agreement.member(asker)
     if member is None or Ability.QUERY not in member.abilities:
-        raise refuse("NOT_AN_ASKER", rule="members", asker=asker[:63])
+        change = None if member is None else added(f"members.{member.name}.abilities", Ability.QUERY.value)
+        raise refuse("NOT_AN_ASKER", rule="members", change=change, asker=asker[:63])
     rules = Rules(room.agreement, asker)
     try:
         form = _form(parse(sql), rules)
         return _question(form, rules, asker, agreement_hash(room.agreement))
     except RecursionError:
         raise refuse("TOO_DEEP", clause="SQL", limit="200") from None
+    except Refusal as refusal:
+        refusal.change = possible(refusal.change, room.agreement) or edited(refusal, sql)
+        raise
 
 
 @dataclass(slots=True)
@@ -63,12 +71,13 @@ def _form(tree: exp.Query, rules: Rules) -> Form:
         only(tree, "this", clause="SELECT")
         tree = tree.this
     outer = _Outer(tree, _ctes(tree))
-    made = [selected(select, rules, outer.ctes) for select in _branches(tree)]
+    selects, combined = branches(tree)
+    made = [selected(select, rules, outer.ctes) for select in selects]
     blocks = tuple(completed(select, rules) for select in made)
-    _alike(blocks)
-    blocks = tuple(_renamed(block, blocks[0]) for block in blocks)
+    alike(blocks, tree)
+    blocks = tuple(renamed(block, blocks[0]) for block in blocks)
     order = _order(outer, made, blocks, rules)
-    return Form(blocks, order, _count(tree, "limit"), _count(tree, "offset") or 0)
+    return Form(blocks, combined, order, _count(tree, "limit"), _count(tree, "offset") or 0)
 
 
 def _ctes(tree: exp.Query) -> dict[str, exp.Query]:
@@ -101,57 +110,6 @@ def _only_earlier(query: exp.Query, name: str, with_: exp.With) -> None:
     for table in query.find_all(exp.Table):
         if isinstance(table.this, exp.Identifier) and identifier(table.this) in later:
             raise refuse("CTE_ORDER", clause="WITH", node=table, name=identifier(table.this)[:63])
-
-
-def _branches(tree: exp.Query) -> list[exp.Select]:
-    """The SELECTs of a chain of UNION ALL, in order."""
-    found: list[exp.Select] = []
-    stack: list[exp.Expr] = [tree]
-    while stack:
-        top = stack.pop()
-        if isinstance(top, exp.Subquery):
-            only(top, "this", clause="UNION")
-            _bare(top.this)
-            stack.append(top.this)
-        elif isinstance(top, exp.SetOperation):
-            if not isinstance(top, exp.Union) or top.args.get("distinct"):
-                raise refuse("SET_OPERATION", clause="UNION", node=top, what=type(top).__name__.upper())
-            allowed = ("order", "limit", "offset", "with_") if top is tree else ()
-            only(top, "this", "expression", *allowed, clause="UNION")
-            stack.extend((top.expression, top.this))
-        elif isinstance(top, exp.Select):
-            if top is not tree:
-                _bare(top)
-            found.append(top)
-        else:
-            raise refuse("NOT_A_QUESTION", clause="SQL", node=top)
-    return found
-
-
-def _bare(query: exp.Expr) -> None:
-    for part in ("order", "limit", "offset", "with_"):
-        if query.args.get(part) is not None:
-            raise refuse("NESTED_CLAUSE", clause="UNION", node=query.args[part], what=part.strip("_").upper())
-
-
-def _alike(blocks: tuple[Block, ...]) -> None:
-    """Branches of UNION ALL have the same number of outputs, of the same types, and one kind of rule."""
-    first = blocks[0]
-    for block in blocks[1:]:
-        families = zip(
-            (i.value.family for i in first.items), (i.value.family for i in block.items), strict=False
-        )
-        alike = all(a is b or Family.NULL in {a, b} for a, b in families)
-        if len(block.items) != len(first.items) or block.listing != first.listing or not alike:
-            raise refuse("UNION_DIFFERS", clause="UNION")
-        if block.listing:
-            raise refuse("SET_OPERATION", clause="UNION", what="UNION ALL")
-
-
-def _renamed(block: Block, first: Block) -> Block:
-    """The first branch of UNION ALL gives the columns their names."""
-    pairs = zip(block.items, first.items, strict=True)
-    return replace(block, items=tuple(replace(item, name=named.name) for item, named in pairs))
 
 
 # --- ORDER BY and LIMIT ---
@@ -221,13 +179,9 @@ def _count(tree: exp.Query, part: str) -> int | None:
 def _question(form: Form, rules: Rules, asker: str, room_hash: str) -> Question:
     tables = sorted({table for block in form.blocks for table in block.all_tables})
     text = normal_text(form)
-    tree = sqlglot.parse_one(text, read="duckdb")
-    if not isinstance(tree, exp.Query):  # our own text: cannot happen, and must not pass if it does
-        raise refuse("NOT_A_QUESTION", clause="SQL")
     constraints = () if form.blocks[0].listing else _constraints(rules, tables)
     return Question(
         sql=text,
-        tree=tree,
         asker=asker,
         room_hash=room_hash,
         tables=tuple(tables),
@@ -262,6 +216,6 @@ def _output(form: Form, place: int) -> OutputColumn:
     if form.blocks[0].listing:
         kind = OutputKind.LISTED
     else:
-        kind = OutputKind.AGGREGATE if any(v.aggregate for v in values) else OutputKind.DIMENSION
+        kind = OutputKind.AGGREGATE if any(v.aggregate or v.window for v in values) else OutputKind.DIMENSION
     sources = tuple(sorted((ref.table, ref.column) for ref in uses))
     return OutputColumn(form.blocks[0].items[place].name, kind, sources)

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from hitoku import limits
 from hitoku.questions.blocks import Select
+from hitoku.questions.changes import set_to
 from hitoku.questions.expressions import Expressions
 from hitoku.questions.form import Block, Ref, Value
 from hitoku.questions.refusals import refuse
+from hitoku.questions.remedies import no_statistics
 from hitoku.questions.rows import Rows, connected
 from hitoku.questions.rules import Rules
 from hitoku.room import rules as room_rules
@@ -31,7 +33,14 @@ def completed(made: Select, rules: Rules) -> Block:
         for item in made.items:
             made.expressions.readable(item.value, "SELECT")
     if block is None or not any(item.value.aggregate for item in block.items):
-        raise refuse("NO_AGGREGATE", clause="SELECT", node=made.written)
+        first = rules.table(rows.tables[0])
+        raise refuse(
+            "NO_AGGREGATE",
+            clause="SELECT",
+            node=made.written,
+            rule=f"tables.{first.name}.rule.aggregateColumns",
+            owner=first.owner,
+        )
     rules.joined_with_asker(rows.tables, rows.all_tables)
     _units_are_counted(rows, rules)
     return block
@@ -56,12 +65,13 @@ def _units_are_counted(rows: Rows, rules: Rules) -> None:
                 owner=table.owner,
                 table=table.name,
                 column=constraint.column_name,
+                change=set_to(f"tables.{table.name}.columns.{constraint.column_name}.nullable", False),
             )
 
 
 def _listed(made: Select, rows: Rows, rules: Rules) -> Block:
     if made.written.args.get("group") is not None:
-        raise refuse("LIST_AGGREGATE", clause="GROUP BY", node=made.written.args["group"], what="GROUP BY")
+        raise no_statistics(rules, rows.tables, "GROUP BY", made.written.args["group"], "GROUP BY")
     if rows.lefts:
         table = rules.table(rows.lefts[0].table)
         raise refuse(
@@ -83,7 +93,14 @@ def _listed(made: Select, rows: Rows, rules: Rules) -> Block:
             asker=rules.asker,
         )
     if not made.distinct:
-        raise refuse("LIST_NEEDS_DISTINCT", clause="SELECT", node=made.written)
+        name = next((n for n in rows.tables if rules.table(n).owner != rules.asker), rows.tables[0])
+        raise refuse(
+            "LIST_NEEDS_DISTINCT",
+            clause="SELECT",
+            node=made.written,
+            rule=f"tables.{name}.rule",
+            owner=rules.table(name).owner,
+        )
     for item in made.items:
         _list_item(item.value, rules, made.expressions)
     return Block(rows.tables, rows.on, (), rows.where, (), made.items, (), listing=True)

@@ -14,11 +14,13 @@ from typing import Final, Protocol
 from sqlglot import exp
 
 from hitoku.questions import literals
+from hitoku.questions.arguments import Arguments
+from hitoku.questions.cases import alike, cased, combined
 from hitoku.questions.form import Family, Use, Value
-from hitoku.questions.names import span_of
 from hitoku.questions.nodes import call, describe, only, operands
 from hitoku.questions.refusals import refuse
-from hitoku.questions.scalars import SCALARS, Arguments
+from hitoku.questions.scalars import scalar_of
+from hitoku.questions.windows import windowed
 from hitoku.room.agreement import ColumnProtection
 from hitoku.room.rules import ScalarFunction
 
@@ -34,6 +36,10 @@ class Names(Protocol):
 
     def protection(self, use: Use) -> ColumnProtection:
         """What the column is where it leaves its owner's node."""
+        ...
+
+    def owner(self, use: Use) -> str:
+        """Whose column it is."""
         ...
 
     def allows(self, function: ScalarFunction, value: Value, node: exp.Expr, clause: str) -> None:
@@ -85,7 +91,7 @@ class Expressions:
             case exp.Not():
                 only(node, "this", clause=clause)
                 inner = self._boolean(node.this, clause)
-                return _made(exp.Not(this=_bracketed(inner.node)), Family.BOOLEAN, node, inner)
+                return combined(exp.Not(this=_bracketed(inner.node)), Family.BOOLEAN, node, inner)
             case exp.EQ() | exp.NEQ() | exp.GT() | exp.GTE() | exp.LT() | exp.LTE():
                 return self._compared(node, clause)
             case exp.Between():
@@ -103,20 +109,27 @@ class Expressions:
             case exp.Star() | exp.Columns():
                 raise refuse("STAR", clause=clause, node=node)
             case exp.Window():
-                raise refuse("WINDOW", clause=clause, node=node)
+                return windowed(node, clause, lambda part: self.operand(part, clause))
+            case exp.Case():
+                return cased(
+                    node,
+                    clause,
+                    lambda part: self.operand(part, clause),
+                    lambda part: self._boolean(part, clause),
+                )
             case exp.IgnoreNulls() if isinstance(node.this, exp.AnyValue):
                 raise refuse("AGGREGATE_KIND", clause=clause, node=node, what=describe(node.this))
             case exp.Filter() | exp.WithinGroup() | exp.IgnoreNulls() | exp.RespectNulls():
                 raise refuse("AGGREGATE_MODIFIED", clause=clause, node=node, what=describe(node))
             case exp.AggFunc():
                 return self._names.aggregate(node, clause, lambda part: self.value(part, clause))
-        scalar = SCALARS.get(type(node))
+        scalar = scalar_of(node)
         if scalar is not None:
             arguments = Arguments(node, clause, lambda part: self.operand(part, clause))
             function, result = scalar(arguments)
             self._names.allows(function, result, node, clause)
             return result
-        if isinstance(node, exp.Func) and not isinstance(node, exp.Case):
+        if isinstance(node, exp.Func):
             raise refuse("FUNCTION_NOT_ALLOWED", clause=clause, node=node, what=describe(node))
         raise refuse("EXPRESSION_NOT_ALLOWED", clause=clause, node=node, what=describe(node))
 
@@ -135,6 +148,8 @@ class Expressions:
                     "ENCRYPTED_COLUMN",
                     clause=clause,
                     span=use.span or value.span,
+                    rule=f"tables.{use.ref.table}.columns.{use.ref.column}.protection",
+                    owner=self._names.owner(use),
                     table=use.ref.table,
                     column=use.ref.column,
                     protection=protection.value,
@@ -161,7 +176,7 @@ class Expressions:
     def _connected(self, node: exp.And | exp.Or, clause: str) -> Value:
         kind = exp.And if isinstance(node, exp.And) else exp.Or
         parts = [self._boolean(part, clause) for part in operands(node, kind)]
-        return _made(_chained(kind, parts), Family.BOOLEAN, node, *parts)
+        return combined(_chained(kind, parts), Family.BOOLEAN, node, *parts)
 
     def _compared(self, node: exp.Binary, clause: str) -> Value:
         only(node, "this", "expression", clause=clause)
@@ -171,14 +186,13 @@ class Expressions:
         if (left.constant and not right.constant) or (symmetric and right.text < left.text):
             left, right, kind = right, left, _FLIPPED[kind]
         made = kind(this=_bracketed(left.node), expression=_bracketed(right.node))
-        return _made(made, Family.BOOLEAN, node, left, right)
+        return combined(made, Family.BOOLEAN, node, left, right)
 
     def pair(self, left: exp.Expr, right: exp.Expr, node: exp.Expr, clause: str) -> tuple[Value, Value]:
         """Two readable operands of one family; a string literal beside a date is read as a date."""
         a, b = self.operand(left, clause), self.operand(right, clause)
         a, b = literals.matched(a, b.family, clause), literals.matched(b, a.family, clause)
-        if Family.NULL not in {a.family, b.family} and a.family is not b.family:
-            raise refuse("TYPES_DIFFER", clause=clause, node=node, left=a.family.value, right=b.family.value)
+        alike(a, b, node, clause)
         return a, b
 
     def _between(self, node: exp.Between, clause: str) -> Value:
@@ -186,7 +200,7 @@ class Expressions:
         low = exp.GTE(this=node.this, expression=node.args["low"])
         high = exp.LTE(this=node.this, expression=node.args["high"])
         parts = [self._compared(low, clause), self._compared(high, clause)]
-        return _made(_chained(exp.And, parts), Family.BOOLEAN, node, *parts)
+        return combined(_chained(exp.And, parts), Family.BOOLEAN, node, *parts)
 
     def _in(self, node: exp.In, clause: str) -> Value:
         if node.args.get("query") is not None:
@@ -198,7 +212,7 @@ class Expressions:
         what = choices[0][0]
         unique = {choice.text: choice for _, choice in choices}
         made = exp.In(this=_bracketed(what.node), expressions=[unique[text].node for text in sorted(unique)])
-        return _made(made, Family.BOOLEAN, node, what, *unique.values())
+        return combined(made, Family.BOOLEAN, node, what, *unique.values())
 
     def _is(self, node: exp.Is, clause: str) -> Value:
         only(node, "this", "expression", clause=clause)
@@ -210,7 +224,7 @@ class Expressions:
             made = exp.Is(this=_bracketed(value.node), expression=truth)
         else:
             raise refuse("EXPRESSION_NOT_ALLOWED", clause=clause, node=node, what="IS")
-        return _made(made, Family.BOOLEAN, node, value)
+        return combined(made, Family.BOOLEAN, node, value)
 
     def _like(self, node: exp.Like, clause: str) -> Value:
         only(node, "this", "expression", clause=clause)
@@ -219,7 +233,7 @@ class Expressions:
             raise refuse("LIKE_FORM", clause=clause, node=node)
         if not pattern.node.is_string:
             raise refuse("LIKE_FORM", clause=clause, node=node)
-        return _made(exp.Like(this=value.node, expression=pattern.node), Family.BOOLEAN, node, value)
+        return combined(exp.Like(this=value.node, expression=pattern.node), Family.BOOLEAN, node, value)
 
     def _computed(self, node: exp.Expr, clause: str) -> Value:
         parts = [node.this] if isinstance(node, exp.Neg) else [node.this, node.expression]
@@ -235,7 +249,7 @@ class Expressions:
         else:
             kind = next(k for k in _ARITHMETIC if isinstance(node, k))
             made = kind(this=nodes[0], expression=nodes[1])
-        return _made(made, Family.NUMBER, node, *values)
+        return combined(made, Family.NUMBER, node, *values)
 
 
 def _chained(kind: type[exp.Connector], parts: Sequence[Value]) -> exp.Expr:
@@ -253,15 +267,3 @@ def _bracketed(node: exp.Expr) -> exp.Expr:
     """A node as an operand: operators are put in brackets, so that rendering keeps the tree's shape."""
     operator = isinstance(node, (exp.Binary, exp.Unary, exp.In, exp.Is, exp.Like, exp.Between))
     return exp.Paren(this=node) if operator and not isinstance(node, exp.Paren) else node
-
-
-def _made(node: exp.Expr, family: Family, asked: exp.Expr, *parts: Value) -> Value:
-    return Value(
-        node,
-        family,
-        tuple(use for part in parts for use in part.uses),
-        tuple(use for part in parts for use in part.inside),
-        None,
-        any(part.aggregate for part in parts),
-        span_of(asked),
-    )

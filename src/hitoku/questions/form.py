@@ -10,12 +10,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from sqlglot import exp
 
 from hitoku.errors import Span
 
-__all__ = ["Block", "Family", "Form", "Item", "Left", "Order", "Ref", "Use", "Value", "column_node"]
+__all__ = [
+    "Block",
+    "Combined",
+    "Family",
+    "Form",
+    "Item",
+    "Left",
+    "Order",
+    "Ref",
+    "Tree",
+    "Use",
+    "Value",
+    "column_node",
+]
 
 
 class Family(StrEnum):
@@ -56,6 +70,7 @@ class Value:
         inside: the columns read inside aggregates.
         plain: the column, if the expression is one column and nothing else.
         aggregate: whether it contains an aggregate.
+        window: whether it contains a window function.
         span: where it stands.
     """
 
@@ -65,17 +80,21 @@ class Value:
     inside: tuple[Use, ...] = ()
     plain: Ref | None = None
     aggregate: bool = False
+    window: bool = False
     span: Span | None = field(default=None, compare=False)
+    _text: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def constant(self) -> bool:
         """Whether no column is read at all."""
-        return not self.uses and not self.aggregate
+        return not (self.uses or self.aggregate or self.window)
 
     @property
     def text(self) -> str:
-        """The expression as SQL; equal expressions have equal texts."""
-        return self.node.sql(dialect="duckdb")
+        """The expression as SQL; equal expressions have equal texts. Written once: nodes are not changed."""
+        if self._text is None:
+            object.__setattr__(self, "_text", self.node.sql(dialect="duckdb"))
+        return self._text or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +154,23 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Combined:
+    """A set operation. EXCEPT takes all further parts from the first."""
+
+    kind: Literal["UNION ALL", "UNION", "INTERSECT", "EXCEPT"]
+    parts: tuple[Tree, ...]
+
+
+Tree = int | Combined
+"""A block by its place in `Form.blocks`, or a set operation of such."""
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
-    """A whole question: blocks under UNION ALL, ordered and limited together."""
+    """A whole question: blocks, how set operations combine them, ordered and limited together."""
 
     blocks: tuple[Block, ...]
+    tree: Tree = 0
     order: tuple[Order, ...] = ()
     limit: int | None = None
     offset: int = 0

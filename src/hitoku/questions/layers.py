@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two layers of an aggregated block: what is computed per group, and what is computed from that."""
+"""The layers of an aggregated block: what is computed per group, across groups, and from that."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ def _readable(node: exp.Expr) -> bool:
 
 @dataclass(slots=True)
 class Layers:
-    """Splits expressions: groups become columns ``g1..``, aggregates ``a1..`` of a first layer."""
+    """Splits expressions: groups become columns ``g1..``, aggregates ``a1..``, window functions ``w1..``."""
 
     groups: Sequence[Value]
     aggregates: dict[str, exp.Expr] = field(default_factory=dict)
+    windows: dict[str, exp.Window] = field(default_factory=dict)
 
     def upper(self, node: exp.Expr) -> exp.Expr:
-        """The expression over the first layer's columns; notes the aggregates it needs."""
+        """The expression over the layers' columns; notes the aggregates and window functions it needs."""
         keys = {group.text: f"g{n}" for n, group in enumerate(self.groups, 1)}
 
         def replaced(part: exp.Expr) -> exp.Expr:
@@ -53,7 +54,14 @@ class Layers:
                     return _column(name)
             return part
 
-        return node.copy().transform(replaced, copy=False)
+        def windowed(part: exp.Expr) -> exp.Expr:
+            if isinstance(part, exp.Window):
+                text = part.sql(dialect="duckdb")
+                self.windows.setdefault(text, part)
+                return _column(f"w{list(self.windows).index(text) + 1}")
+            return part
+
+        return node.copy().transform(replaced, copy=False).transform(windowed, copy=False)
 
 
 def _column(name: str) -> exp.Column:

@@ -17,6 +17,11 @@ __all__ = ["boolean", "literal", "matched", "null", "whole_number"]
 
 _MAX_DIGITS: Final = 38
 _MAX_EXPONENT: Final = 300
+# With at most so many digits, a number and any column or sum it meets have a common DECIMAL type that no
+# value overflows. A longer one would make the engine cast the column to a type that large values do not fit,
+# and whether that fails would tell of the values; so it is written as a floating-point number instead.
+_EXACT_DIGITS: Final = 18
+_EXACT_SCALE: Final = 9
 
 
 def literal(node: exp.Literal, clause: str) -> Value:
@@ -40,6 +45,10 @@ def _number(node: exp.Literal, clause: str) -> exp.Literal:
     if not isinstance(exponent, int) or len(parts.digits) > _MAX_DIGITS or abs(exponent) > _MAX_EXPONENT:
         raise refuse("LITERAL", clause=clause, node=node)
     if "e" in node.name.lower():
+        return exp.Literal(this=f"{number.normalize():E}".replace("E+", "E"), is_string=False)
+    fraction = number.normalize().as_tuple()
+    scale = -fraction.exponent if isinstance(fraction.exponent, int) else 0
+    if scale > _EXACT_SCALE or (scale > 0 and len(fraction.digits) > _EXACT_DIGITS):
         return exp.Literal(this=f"{number.normalize():E}".replace("E+", "E"), is_string=False)
     plain = f"{number:f}"
     return exp.Literal(this=plain.rstrip("0").rstrip(".") if "." in plain else plain, is_string=False)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from hitoku.questions.text import parse
+
 if TYPE_CHECKING:
     from sqlglot import exp
 
@@ -57,7 +59,6 @@ class Question:
     Attributes:
         sql: the normal form, regenerated from the checked tree (DuckDB dialect); equal questions in
             equal words have equal normal forms. This text, never the asker's, is what runs.
-        tree: the checked, qualified tree behind `sql`. Do not mutate; copy.
         asker: the member who asks.
         room_hash: hash of the agreement it was checked against (``sha256:...``).
         tables: the room's tables in it, sorted.
@@ -69,7 +70,6 @@ class Question:
     """
 
     sql: str
-    tree: exp.Query
     asker: str
     room_hash: str
     tables: tuple[str, ...]
@@ -78,6 +78,11 @@ class Question:
     constraints: tuple[UnitConstraint, ...]
     sources: tuple[Table, ...] = field(repr=False, compare=False)
     form: Form = field(repr=False, compare=False)
+
+    @property
+    def tree(self) -> exp.Query:
+        """The checked, qualified tree behind `sql`, made anew each time."""
+        return parse(self.sql)
 
     @property
     def ordered(self) -> bool:

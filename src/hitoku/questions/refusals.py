@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hitoku.errors import Refusal, Span
+from hitoku.errors import Change, Refusal, Span
 from hitoku.questions.names import span_of
 from hitoku.questions.wording import sentences
 
@@ -25,6 +25,7 @@ def refuse(
     rule: str | None = None,
     owner: str | None = None,
     params: Mapping[str, str] | None = None,
+    change: Change | None = None,
     **more: str,
 ) -> Refusal:
     """A Refusal with the English sentences of its code.
@@ -36,6 +37,7 @@ def refuse(
         span: the place at fault.
         rule: path of the rule in the room.
         owner: the member whose rule it is.
+        change: the remedy as an edit, where a program can make it.
         params: what fills the code's sentences: names and numbers, never a value.
         more: the same, by keyword.
     """
@@ -52,4 +54,5 @@ def refuse(
         owner=owner,
         remedy=remedy,
         params=names,
+        change=change,
     )

@@ -9,7 +9,8 @@ from typing import Final
 from sqlglot import exp
 
 from hitoku import limits
-from hitoku.errors import Refusal, Span
+from hitoku.errors import Change, Refusal, Span
+from hitoku.questions.changes import added, set_to
 from hitoku.questions.form import Family, Ref, Use
 from hitoku.questions.refusals import refuse
 from hitoku.room.agreement import Agreement, Column, ColumnProtection, ColumnType, Table
@@ -22,7 +23,7 @@ from hitoku.room.rules import (
     ScalarFunction,
 )
 
-__all__ = ["Rules"]
+__all__ = ["Rules", "lists"]
 
 _FAMILIES: Final = {
     ColumnType.STRING: Family.STRING,
@@ -92,6 +93,8 @@ class Rules:
             raise refuse(
                 "RULE_KINDS_DIFFER",
                 clause="FROM",
+                rule=f"tables.{min(listing)}.rule",
+                owner=self.table(min(listing)).owner,
                 tables=", ".join(sorted(listing)),
                 others=", ".join(sorted(counting)),
             )
@@ -101,32 +104,40 @@ class Rules:
         """Refuse a column that its rule does not list for joins."""
         table = self.table(use.ref.table)
         if table.rule is None or use.ref.column not in table.rule.join_columns:
-            raise self._refusal("JOIN_COLUMN", use, "joinColumns", "JOIN")
+            raise self._refusal("JOIN_COLUMN", use, "joinColumns", "JOIN", use.ref.column)
 
     def comparable(self, left: Use, right: Use) -> None:
         """Refuse a join of columns whose protected values are not equal where their values are."""
         a, b = self.column(left.ref), self.column(right.ref)
         names = {
-            "left": f"{left.ref.table}.{left.ref.column}",
-            "right": f"{right.ref.table}.{right.ref.column}",
+            side: f"{use.ref.table}.{use.ref.column}" for side, use in (("left", left), ("right", right))
         }
         if a.protection is not b.protection:
-            raise refuse("JOIN_PROTECTIONS_DIFFER", clause="JOIN", span=right.span or left.span, params=names)
+            raise self._unequal("JOIN_PROTECTIONS_DIFFER", left, right, names)
         if a.protection is ColumnProtection.CLEARTEXT:
             # Of mixed types, say BIGINT and DOUBLE, two values could equal one; counts of them would differ.
-            if a.type is not b.type and not {a.type, b.type} <= _WHOLE:
-                raise refuse("JOIN_TYPES_DIFFER", clause="JOIN", span=right.span or left.span, params=names)
+            same = a.type is b.type and (a.precision, a.scale) == (b.precision, b.scale)
+            if not same and not {a.type, b.type} <= _WHOLE:
+                raise self._unequal("JOIN_TYPES_DIFFER", left, right, names)
             return
         if a.type.equivalence_class != b.type.equivalence_class:
-            raise refuse("JOIN_TYPES_DIFFER", clause="JOIN", span=right.span or left.span, params=names)
+            raise self._unequal("JOIN_TYPES_DIFFER", left, right, names)
         if a.name != b.name and not self.agreement.settings.allow_joins_on_columns_with_different_names:
             raise refuse(
                 "JOIN_NAMES_DIFFER",
                 clause="JOIN",
                 span=right.span or left.span,
                 rule="settings.allow_joins_on_columns_with_different_names",
+                change=set_to("settings.allow_joins_on_columns_with_different_names", True),
                 params=names,
             )
+
+    def _unequal(self, code: str, left: Use, right: Use, names: dict[str, str]) -> Refusal:
+        use = right if self.table(left.ref.table).owner == self.asker else left
+        what = "protection" if code == "JOIN_PROTECTIONS_DIFFER" else "type"
+        rule = f"tables.{use.ref.table}.columns.{use.ref.column}.{what}"
+        owner, span = self.table(use.ref.table).owner, right.span or left.span
+        return refuse(code, clause="JOIN", span=span, rule=rule, owner=owner, params=names)
 
     def operator(self, tables: Iterable[str], operator: JoinOperator, node: exp.Expr) -> None:
         """Refuse AND or OR in a join condition where a rule does not list it."""
@@ -141,6 +152,7 @@ class Rules:
                     owner=table.owner,
                     operator=operator.value,
                     table=name,
+                    change=added(f"tables.{name}.rule.allowedJoinOperators", operator.value),
                 )
 
     def joined_with_asker(self, inner: Iterable[str], tables: Iterable[str]) -> None:
@@ -162,14 +174,16 @@ class Rules:
                     owner=table.owner,
                     table=name,
                     asker=self.asker,
+                    change=set_to(f"tables.{name}.rule.joinRequired", None),
                 )
 
     def scalar(self, function: ScalarFunction, uses: Iterable[Use], node: exp.Expr, clause: str) -> None:
         """Refuse a scalar function that the rule of a table it is computed from does not list."""
         for name in sorted({use.ref.table for use in uses}):
             table = self.table(name)
-            if isinstance(table.rule, AggregationRule) and function in table.rule.scalar_functions:
-                continue
+            listed = table.rule.scalar_functions if isinstance(table.rule, AggregationRule) else ()
+            if function in listed or (function is ScalarFunction.CAST and ScalarFunction.CONVERT in listed):
+                continue  # CONVERT is another word for CAST
             raise refuse(
                 "SCALAR_FUNCTION",
                 clause=clause,
@@ -178,35 +192,42 @@ class Rules:
                 owner=table.owner,
                 function=function.value,
                 table=name,
+                change=added(f"tables.{name}.rule.scalarFunctions", function.value),
             )
 
     def dimension(self, use: Use, clause: str, span: Span | None) -> None:
         """Refuse a column that may not be selected, grouped by or filtered by."""
-        table = self.table(use.ref.table)
-        rule = table.rule
+        rule = self.table(use.ref.table).rule
+        listing = isinstance(rule, ListRule)
         allowed = rule.list_columns if isinstance(rule, ListRule) else rule.dimension_columns if rule else ()
-        if use.ref.column not in allowed:
-            field = "listColumns" if isinstance(rule, ListRule) else "dimensionColumns"
-            where = Use(use.ref, use.span or span)
-            raise self._refusal(
-                "LIST_COLUMN" if isinstance(rule, ListRule) else "DIMENSION", where, field, clause
-            )
+        if use.ref.column in allowed:
+            return
+        entry = None if listing and self._fingerprint(use) else use.ref.column  # never shown, even if listed
+        where = Use(use.ref, use.span or span)
+        field = "listColumns" if listing else "dimensionColumns"
+        raise self._refusal("LIST_COLUMN" if listing else "DIMENSION", where, field, clause, entry)
 
     def listable(self, use: Use, span: Span | None) -> None:
         """Refuse a column that a list may not show; a fingerprint never may, whatever the rule lists."""
         self.dimension(use, "SELECT", span)
-        if self.column(use.ref).protection is ColumnProtection.FINGERPRINT:
+        if self._fingerprint(use):
             raise self._refusal("LIST_FINGERPRINT", Use(use.ref, use.span or span), "listColumns", "SELECT")
+
+    def _fingerprint(self, use: Use) -> bool:
+        return self.column(use.ref).protection is ColumnProtection.FINGERPRINT
 
     def aggregated(self, use: Use, function: AggregateFunction, clause: str) -> None:
         """Refuse an aggregate that the column's rule does not list."""
         rule = self.table(use.ref.table).rule
-        if not isinstance(rule, AggregationRule) or not _lists(rule, use.ref.column, function):
-            raise self._refusal("AGGREGATE", use, "aggregateColumns", clause, function=function.value)
+        if not isinstance(rule, AggregationRule) or not lists(rule, use.ref.column, function):
+            entry = {"columnNames": [use.ref.column], "function": function.value}
+            raise self._refusal("AGGREGATE", use, "aggregateColumns", clause, entry, function=function.value)
         column = self.column(use.ref)
         sums = function in {AggregateFunction.SUM, AggregateFunction.SUM_DISTINCT}
         if sums and column.precision is not None and column.precision > _MAX_SUMMABLE_DIGITS:
-            raise self._refusal("SUM_OVERFLOW", use, "aggregateColumns", clause)
+            path = f"tables.{use.ref.table}.columns.{use.ref.column}.precision"
+            change = set_to(path, _MAX_SUMMABLE_DIGITS)
+            raise self._refusal("SUM_OVERFLOW", use, "aggregateColumns", clause, change=change)
 
     def nulls_told(self, ref: Ref, proven: frozenset[Ref]) -> bool:
         """Whether a count of the column counts no NULL: encrypted NULLs look like values unless preserved."""
@@ -227,7 +248,7 @@ class Rules:
             for column in self.table(name).columns:
                 ref = Ref(name, column.name)
                 filled = not column.nullable or ref in proven
-                if filled and _lists(rule, column.name, AggregateFunction.COUNT):
+                if filled and lists(rule, column.name, AggregateFunction.COUNT):
                     return ref
         return None
 
@@ -246,20 +267,32 @@ class Rules:
             found.extend((table, strictest[column]) for column in sorted(strictest))
         return found
 
-    def _refusal(self, code: str, use: Use, field: str, clause: str, **params: str) -> Refusal:
+    def _refusal(
+        self,
+        code: str,
+        use: Use,
+        field: str,
+        clause: str,
+        entry: str | dict[str, str | list[str]] | None = None,
+        change: Change | None = None,
+        **params: str,
+    ) -> Refusal:
+        rule = f"tables.{use.ref.table}.rule.{field}"
         return refuse(
             code,
             clause=clause,
             span=use.span,
-            rule=f"tables.{use.ref.table}.rule.{field}",
+            rule=rule,
             owner=self.table(use.ref.table).owner,
             table=use.ref.table,
             column=use.ref.column,
             params=params,
+            change=change if entry is None else added(rule, entry),
         )
 
 
-def _lists(rule: AggregationRule, column: str, function: AggregateFunction) -> bool:
+def lists(rule: AggregationRule, column: str, function: AggregateFunction) -> bool:
+    """Whether a rule lists an aggregate of a column."""
     return any(a.function is function and column in a.column_names for a in rule.aggregate_columns)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hitoku.errors import DisclosureError
 from hitoku.questions.question import Question, UnitConstraint
-from hitoku.questions.render import execution_text
+from hitoku.questions.running import execution_text
 
 if TYPE_CHECKING:
     from hitoku.disclosure.plan import DisclosurePlan

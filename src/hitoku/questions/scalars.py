@@ -9,19 +9,19 @@ the question is rendered, so that an error never tells anything about a value.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from sqlglot import exp
 
-from hitoku.questions.form import Family, Value
+from hitoku.questions import dates
+from hitoku.questions.arguments import Arguments, Built
+from hitoku.questions.form import Family
 from hitoku.questions.literals import matched, whole_number
-from hitoku.questions.names import span_of
 from hitoku.questions.nodes import call, describe, only
 from hitoku.questions.refusals import refuse
 from hitoku.room.rules import ScalarFunction
 
-__all__ = ["SCALARS", "Arguments"]
+__all__ = ["scalar_of"]
 
 _CASTS: Final[dict[exp.DType, tuple[str, Family]]] = {
     exp.DType.BOOLEAN: ("BOOLEAN", Family.BOOLEAN),
@@ -50,54 +50,6 @@ _PARTS: Final = {
     "DOW",
     "DOY",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """A function's node, where it stands, and how to check an argument of it."""
-
-    node: exp.Expr
-    clause: str
-    build: Callable[[exp.Expr], Value]
-
-    def of(self, part: str, *families: Family) -> Value:
-        """One argument, of one of the families (or NULL)."""
-        asked = self.node.args[part]
-        value = self.build(asked)
-        if value.family not in {*families, Family.NULL}:
-            raise refuse(
-                "ARGUMENT_TYPE",
-                clause=self.clause,
-                node=asked,
-                what=describe(self.node),
-                family=value.family.value,
-            )
-        return value
-
-    def number(self, part: str, largest: int) -> exp.Literal | None:
-        """An optional argument that must be a small whole-number literal."""
-        asked = self.node.args.get(part)
-        if asked is None:
-            return None
-        whole = whole_number(asked)
-        if whole is None or whole > largest:
-            raise refuse("ARGUMENT_LITERAL", clause=self.clause, node=asked, what=describe(self.node))
-        return exp.Literal(this=str(whole), is_string=False)
-
-    def result(self, node: exp.Expr, family: Family, *values: Value) -> Value:
-        """The rebuilt call."""
-        return Value(
-            node,
-            family,
-            tuple(use for value in values for use in value.uses),
-            tuple(use for value in values for use in value.inside),
-            None,
-            any(value.aggregate for value in values),
-            span_of(self.node),
-        )
-
-
-Built = tuple[ScalarFunction, Value]
 
 
 def _numeric(name: str, function: ScalarFunction) -> Callable[[Arguments], Built]:
@@ -175,12 +127,14 @@ def _coalesced(given: Arguments) -> Built:
 
 def _cast(given: Arguments) -> Built:
     only(given.node, "this", "to", "safe", clause=given.clause)
-    value = given.build(given.node.this)
     asked = given.node.args["to"]
+    if dates.is_read(given.node.this) and isinstance(asked, exp.DataType) and asked.this is exp.DType.DATE:
+        return dates.read(given, given.node.this)
     found = _CASTS.get(asked.this) if isinstance(asked, exp.DataType) else None
     if found is None or (asked.expressions and asked.this is not exp.DType.DECIMAL):
         raise refuse("CAST_TYPE", clause=given.clause, node=given.node)
     name, family = found
+    value = given.build(given.node.this)
     if value.family is Family.STRING and value.constant and family in {Family.DATE, Family.TIMESTAMP}:
         return ScalarFunction.CAST, matched(value, family, given.clause)
     if asked.this is exp.DType.DECIMAL and asked.expressions:
@@ -216,7 +170,7 @@ def _clock(given: Arguments) -> Built:
     raise refuse("NOT_REPEATABLE", clause=given.clause, node=given.node, what=describe(given.node))
 
 
-SCALARS: Final[dict[type[exp.Expr], Callable[[Arguments], Built]]] = {
+_SCALARS: Final[dict[type[exp.Expr], Callable[[Arguments], Built]]] = {
     exp.Abs: _numeric("ABS", ScalarFunction.ABS),
     exp.Cast: _cast,
     exp.TryCast: _cast,
@@ -227,6 +181,7 @@ SCALARS: Final[dict[type[exp.Expr], Callable[[Arguments], Built]]] = {
     exp.Extract: _extracted,
     exp.Year: _part("YEAR"),
     exp.Month: _part("MONTH"),
+    exp.DateAdd: dates.moved_by_interval,
     exp.Day: _part("DAY"),
     exp.Floor: _numeric("FLOOR", ScalarFunction.FLOOR),
     exp.Ln: _numeric("LN", ScalarFunction.LN),
@@ -235,10 +190,25 @@ SCALARS: Final[dict[type[exp.Expr], Callable[[Arguments], Built]]] = {
     exp.Round: _rounded("ROUND", ScalarFunction.ROUND),
     exp.Sqrt: _numeric("SQRT", ScalarFunction.SQRT),
     exp.Substring: _substring,
+    exp.TimeToStr: dates.shown,
+    exp.ToChar: dates.shown,
+    exp.ToNumber: dates.told_otherwise("TO_NUMBER()", "CAST(column AS DECIMAL(18, 2))"),
     exp.Trim: _trimmed,
     exp.Trunc: _rounded("TRUNC", ScalarFunction.TRUNC),
+    exp.UnixToTime: dates.told_otherwise("TO_TIMESTAMP()", "CAST(column AS TIMESTAMP)"),
     exp.Upper: _textual("UPPER", ScalarFunction.UPPER),
 }
-"""By node type. Of AWS's list CONVERT, DATEADD, TO_CHAR, TO_DATE, TO_NUMBER and TO_TIMESTAMP are missing, as
-their formats differ between engines; CURRENT_DATE and GETDATE make a question mean something else tomorrow.
-"""
+_NAMED: Final[dict[str, Callable[[Arguments], Built]]] = {
+    "DATEADD": dates.moved,
+    "GETDATE": _clock,
+    "SYSDATE": _clock,
+    "TO_DATE": dates.read_named,
+    "TO_NUMBER": dates.told_otherwise("TO_NUMBER()", "CAST(column AS DECIMAL(18, 2))"),
+}
+
+
+def scalar_of(node: exp.Expr) -> Callable[[Arguments], Built] | None:
+    """What checks and rebuilds a scalar function; None for what is none or not on the list."""
+    if isinstance(node, exp.Anonymous):
+        return _NAMED.get(str(node.this).upper())
+    return _SCALARS.get(type(node))

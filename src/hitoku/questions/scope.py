@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from sqlglot import exp
 
+from hitoku.errors import Change
+from hitoku.questions.changes import renamed, set_to, written
 from hitoku.questions.form import Family, Left, Ref, Use, Value, column_node
 from hitoku.questions.joins import join_conditions, join_side
 from hitoku.questions.literals import whole_number
-from hitoku.questions.names import fold, identifier, span_of
+from hitoku.questions.names import fold, identifier, quoted, span_of
 from hitoku.questions.nodes import describe, only
 from hitoku.questions.refusals import refuse
+from hitoku.questions.remedies import no_row_count, no_statistics
 from hitoku.questions.rows import Relation, Rows, connected, merged
 from hitoku.questions.rules import Rules
 from hitoku.room.agreement import ColumnProtection
@@ -161,9 +165,10 @@ class Scope:
         if qualifier is not None:
             relation = self._relations.get(identifier(qualifier))
             if relation is None:
-                raise refuse(
-                    "UNKNOWN_NAME", clause=clause, node=qualifier, name=_shown(identifier(qualifier))
-                )
+                name = identifier(qualifier)
+                known = [alias for alias, r in self._relations.items() if r.rows.tables == (name,)]
+                change = renamed(qualifier, known[0]) if len(known) == 1 else None
+                raise refuse("UNKNOWN_NAME", clause=clause, node=qualifier, change=change, name=_shown(name))
             owners = [relation] if name in relation.columns else []
         else:
             owners = [r for r in self._relations.values() if name in r.columns]
@@ -172,18 +177,36 @@ class Scope:
                 raise refuse("WHOLE_ROW", clause=clause, node=node, name=_shown(name))
             raise refuse("UNKNOWN_COLUMN", clause=clause, node=node, column=_shown(name))
         if len(owners) > 1 and name not in self._using:
-            raise refuse("AMBIGUOUS_COLUMN", clause=clause, node=node, column=_shown(name))
+            raise refuse(
+                "AMBIGUOUS_COLUMN",
+                clause=clause,
+                node=node,
+                change=self._qualified(node),
+                column=_shown(name),
+            )
         return self._placed(owners[0].columns[name], node)
+
+    def _qualified(self, node: exp.Column) -> Change | None:
+        """A column of several tables as the first one's."""
+        span, name = span_of(node), identifier(node.this)
+        first = next(alias for alias, r in self._relations.items() if name in r.columns)
+        if span is None or first.startswith(" "):
+            return None
+        return written((span.start, span.start, f"{quoted(first)}."))
 
     def _placed(self, value: Value, node: exp.Column) -> Value:
         span = span_of(node)
         self._rules.spend(sum(1 for _ in value.node.walk()), node)
         uses = tuple(Use(use.ref, span) for use in value.uses)
-        return Value(value.node.copy(), value.family, uses, value.inside, value.plain, value.aggregate, span)
+        return replace(value, node=value.node.copy(), uses=uses, span=span)
 
     def protection(self, use: Use) -> ColumnProtection:
         """What the column is where it leaves its owner's node."""
         return self._rules.column(use.ref).protection
+
+    def owner(self, use: Use) -> str:
+        """Whose column it is."""
+        return self._rules.table(use.ref.table).owner
 
     def allows(self, function: ScalarFunction, value: Value, node: exp.Expr, clause: str) -> None:
         """Refuse a scalar function that a rule does not list for the columns in `value`."""
@@ -197,7 +220,7 @@ class Scope:
         if clause not in _MAY_AGGREGATE:
             raise refuse("AGGREGATE_PLACE", clause=clause, node=node, what=describe(node))
         if self._rules.kind(self.rows.all_tables) is ListRule:
-            raise refuse("LIST_AGGREGATE", clause=clause, node=node, what=describe(node))
+            raise no_statistics(self._rules, self.rows.all_tables, clause, node, describe(node))
         only(node, "this", "big_int", clause=clause)
         if self.aggregated is not None:
             raise refuse("AGGREGATE_TWICE", clause=clause, node=node, what=describe(node))
@@ -228,10 +251,11 @@ class Scope:
                 "NULLS_COUNTED",
                 clause=clause,
                 node=node,
-                rule="settings.preserve_nulls",
+                rule=f"tables.{ref.table}.columns.{ref.column}.nullable",
                 owner=self._rules.table(ref.table).owner,
                 table=ref.table,
                 column=ref.column,
+                change=set_to(f"tables.{ref.table}.columns.{ref.column}.nullable", False),
             )
         inner = value.node
         if function in {AggregateFunction.COUNT_DISTINCT, AggregateFunction.SUM_DISTINCT}:
@@ -242,13 +266,7 @@ class Scope:
         tables = self.rows.tables
         ref = self._rules.row_count(tables, self.rows.proven)
         if ref is None:
-            raise refuse(
-                "COUNT_ROWS",
-                clause=clause,
-                node=node,
-                rule=f"tables.{tables[0]}.rule.aggregateColumns",
-                owner=self._rules.table(tables[0]).owner,
-            )
+            raise no_row_count(self._rules, tables, self.rows.proven, node, clause)
         made = exp.Count(this=exp.Star())
         return Value(made, Family.NUMBER, (), (Use(ref),), aggregate=True, span=span_of(node))
 

@@ -71,8 +71,10 @@ def _statement(tokens: list[Token]) -> list[Token]:
         raise refuse("TOO_MANY_PARTS", clause="SQL", limit=str(limits.MAX_SQL_NODES))
     depth = prefixes = 0
     before: TokenType | None = None
-    for token in tokens:
+    for place, token in enumerate(tokens):
         kind = token.token_type
+        if kind is TokenType.L_PAREN and place and tokens[place - 1].text.upper() == "CONVERT":
+            _no_convert(tokens[place - 1])
         if kind is before is TokenType.COMMA:  # sqlglot would read over it
             raise refuse("SYNTAX", clause="SQL", span=Span(token.start, token.end + 1))
         before = kind
@@ -91,6 +93,14 @@ def _statement(tokens: list[Token]) -> list[Token]:
     if first.token_type not in _FIRST:
         raise refuse("NOT_A_QUESTION", clause="SQL", span=Span(first.start, first.end + 1))
     return tokens
+
+
+def _no_convert(token: Token) -> None:
+    """The parser reads CONVERT(a, b) as a cast, with the type first or last; DuckDB has no such function."""
+    span = Span(token.start, token.end + 1)
+    raise refuse(
+        "FUNCTION_OTHERWISE", clause="SQL", span=span, what="CONVERT()", instead="CAST(column AS type)"
+    )
 
 
 def _bounded(tree: exp.Expr) -> None:

@@ -183,6 +183,14 @@ class Column(_Part):
             raise ValueError(f"column {self.name!r}: precision and scale belong to decimals, both")
         if self.precision is not None and self.scale is not None and self.scale > self.precision:
             raise ValueError(f"column {self.name!r}: scale is larger than precision")
+        # Any two cleartext decimals, and any whole number, have a common type that no value overflows:
+        # whether a comparison fails would tell of the values.
+        sides = ((self.precision or 0) - (self.scale or 0), self.scale or 0)
+        if self.protection is ColumnProtection.CLEARTEXT and max(sides) > limits.MAX_DECIMAL_SIDE:
+            raise ValueError(
+                f"column {self.name!r}: a cleartext decimal has at most {limits.MAX_DECIMAL_SIDE} digits "
+                "before and after the point each"
+            )
         return self
 
 

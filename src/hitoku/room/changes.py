@@ -11,7 +11,8 @@ A new version needs the signatures of the members *whose data or duty it touches
 
 Who owned a table and leaves, and who changes its key, signs with the key of the version before. Otherwise a
 partner could remove an owner, add "it" again with a key of its own choice, and loosen the rule of a table
-that still lies at the host.
+that still lies at the host. For the same reason the name of a table that left stays its last owner's
+(`TableNames`): the owner's signature let the table go, not somebody else's rule for a file of that name.
 
 A partner's own new table touches no one else's data: every question still has to pass all tables'
 rules. The name of the room touches everybody, since it tells people what they agree to.
@@ -25,7 +26,7 @@ from typing import Any
 from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Table
 
-__all__ = ["Change", "Signers", "changes", "must_sign"]
+__all__ = ["Change", "Signers", "TableNames", "changes", "must_sign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,9 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
         after = _dump(new.settings)[field]
         if value != after:
             found.append(_change(f"settings.{field}", value, after, owners))
-    if set(old.protections) != set(new.protections):
-        found.append(_change("protections", sorted(old.protections), sorted(new.protections), owners))
+    # In order: a question is computed by the first of them that can.
+    if old.protections != new.protections:
+        found.append(_change("protections", list(old.protections), list(new.protections), owners))
     found += _members(old, new, owners)
     found += _tables(old, new)
     return tuple(found)
@@ -105,6 +107,34 @@ def must_sign(old: Agreement, new: Agreement) -> Signers:
     leaving = (touched & old.owners()) - set(after)
     rekeyed = {name for name in after if before.get(name, after[name]) != after[name]}
     return Signers(frozenset(touched & set(after)), frozenset(leaving | rekeyed))
+
+
+class TableNames:
+    """Whose each table name is, from version to version: a name never passes to who did not get it signed."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, tuple[str, str]] = {}  # table to its owner's name and key
+
+    def taken(self, old: Agreement | None, new: Agreement) -> list[str]:
+        """Take note of the next version. Returns what is wrong: names used again by somebody else."""
+        keys = {m.name: m.key for m in new.members}
+        before = {} if old is None else {m.name: m.key for m in old.members}
+        for name, (owner, key) in self._owners.items():
+            if owner in keys and before.get(owner) == key:  # it stayed, maybe with a new key
+                self._owners[name] = (owner, keys[owner])
+        found = []
+        for table in new.tables:
+            now = (table.owner, keys[table.owner])
+            known = self._owners.get(table.name, now)
+            stays = old is not None and old.table(table.name) is not None
+            if known != now and not stays:
+                found.append(
+                    f"table name {table.name!r} was another owner's in an earlier version, whose file may "
+                    "still be at a host: choose another name"
+                )
+            else:
+                self._owners[table.name] = now
+        return found
 
 
 def _members(old: Agreement, new: Agreement, owners: frozenset[str]) -> list[Change]:

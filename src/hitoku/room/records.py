@@ -226,7 +226,9 @@ class Records:
         """As owner: the host that a run was consented to; None if there was no such consent."""
         with self.store.reading() as connection:
             value = connection.scalar(
-                sa.select(tables.runs.c.host).where(tables.runs.c.run == _key(run, Role.OWNER))
+                sa.select(tables.runs.c.host).where(
+                    tables.runs.c.run == _key(run, Role.OWNER), tables.runs.c.room == self.room
+                )
             )
         return None if value is None else str(value)
 
@@ -253,7 +255,9 @@ class Records:
         """Where a run stands; None if it is not known."""
         with self.store.reading() as connection:
             value = connection.scalar(
-                sa.select(tables.runs.c.state).where(tables.runs.c.run == _key(run, role))
+                sa.select(tables.runs.c.state).where(
+                    tables.runs.c.run == _key(run, role), tables.runs.c.room == self.room
+                )
             )
         return None if value is None else RunState(value)
 
@@ -282,7 +286,11 @@ class Records:
         row = tables.runs.c
         done = connection.execute(
             sa.update(tables.runs)
-            .where(row.run == _key(run, role), row.state == str(RunState.RESERVED))
+            .where(
+                row.run == _key(run, role),
+                row.room == self.room,  # a member of another room may have learned the run's id
+                row.state == str(RunState.RESERVED),
+            )
             .values(state=str(state), updated=_time(self._clock.now()))
         )
         return done.rowcount == 1

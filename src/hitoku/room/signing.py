@@ -16,7 +16,7 @@ from hitoku.errors import RoomError
 from hitoku.ports import KeyStore
 from hitoku.room.agreement import Agreement, Room, Signature
 from hitoku.room.canonical import agreement_hash, canonical
-from hitoku.room.changes import changes, must_sign
+from hitoku.room.changes import TableNames, changes, must_sign
 from hitoku.room.keys import valid_signature
 
 __all__ = ["missing", "problems", "sign", "verify"]
@@ -66,9 +66,11 @@ def problems(room: Room) -> tuple[str, ...]:
     """Everything that keeps the room from being in force; empty if it is."""
     found: list[str] = []
     before: Agreement | None = None
+    names = TableNames()
     versions = [(v.agreement, v.signatures) for v in room.history]
     for agreement, signatures in [*versions, (room.agreement, room.signatures)]:
         wrong = _chain(before, agreement) or _version(before, agreement, signatures)
+        wrong += names.taken(before, agreement)
         last = agreement is room.agreement
         found += wrong if last else [f"version {agreement.version}: {problem}" for problem in wrong]
         before = agreement

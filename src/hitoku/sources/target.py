@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from hitoku.errors import InputError
 
 __all__ = ["NewFile"]
@@ -66,12 +68,19 @@ class NewFile:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         return os.open(self._partial, flags, 0o600)
 
+    def native(self) -> pa.NativeFile:
+        """The same file for Arrow's writers, which then need neither Python nor its lock."""
+        if self._partial is not None:
+            return pa.OSFile(str(self._partial), "wb")
+        return pa.OSFile(f"/proc/self/fd/{self.file.fileno()}", "wb")
+
     def settle(self) -> None:
         """Let the disk begin with what has been written, so that `commit` need not wait for all."""
         handle = self.file.fileno()
         size = os.fstat(handle).st_size
         if size - self._settled >= _SETTLE_BYTES and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(handle, self._settled, size - self._settled, os.POSIX_FADV_DONTNEED)
+            with contextlib.suppress(OSError):  # only advice
+                os.posix_fadvise(handle, self._settled, size - self._settled, os.POSIX_FADV_DONTNEED)
             self._settled = size
 
     def commit(self) -> None:

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from hitoku.errors import PeerError
 from hitoku.ports import Peers
 from hitoku.room.agreement import Room
 from hitoku.room.heads import check_growth, give_head
 from hitoku.room.records import Records
 from hitoku.transport import messages
+
+_TIMES: Final = 20
 
 __all__ = ["exchange_heads", "give_own_head"]
 
@@ -25,11 +28,17 @@ def exchange_heads(records: Records, room: Room, peers: Peers, members: Iterable
     for member in dict.fromkeys(members):
         if member == peers.me:
             continue
-        known = records.peer_head(member)
-        request = messages.HeadRequest(size=0 if known is None else known.size)
-        reply = peers.call(member, request.model_dump(mode="json"))
-        given = messages.read(messages.HeadGiven, reply, member)
-        check_growth(records, room.agreement, member, given.head, given.proof)
+        for _ in range(_TIMES):
+            known = records.peer_head(member)
+            request = messages.HeadRequest(size=0 if known is None else known.size)
+            reply = peers.call(member, request.model_dump(mode="json"))
+            given = messages.read(messages.HeadGiven, reply, member)
+            if records.peer_head(member) == known:
+                check_growth(records, room.agreement, member, given.head, given.proof)
+                break
+            # Another question of this member got a head meanwhile. The proof is not of that one: ask again.
+        else:
+            raise PeerError(f"the ledger of {member!r} is asked for too often at once: try again")
 
 
 def give_own_head(records: Records, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:

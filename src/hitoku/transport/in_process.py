@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hitoku import limits
-from hitoku.errors import EngineError, HitokuError, PeerError, Refusal, Span
+from hitoku.errors import Change, EngineError, HitokuError, PeerError, Refusal, Span
 from hitoku.transport.messages import Failed, Refused, decode, encode, read
 
 __all__ = ["Handler", "InProcessNetwork", "InProcessPeers"]
@@ -105,6 +105,8 @@ def _cut(value: Any) -> Any:
 
 
 def _refusal(refused: Refused) -> Refusal:
-    data = refused.model_dump(exclude={"kind", "span", "code", "message"})
+    data = refused.model_dump(exclude={"kind", "span", "code", "message", "change"})
     span = None if refused.span is None else Span(*refused.span)
-    return Refusal(refused.code, refused.message, span=span, **data)
+    told = refused.change
+    change = None if told is None else Change(told.action, told.rule, told.value, tuple(told.edits))
+    return Refusal(refused.code, refused.message, span=span, change=change, **data)

@@ -46,6 +46,7 @@ def _shown(text: str) -> str:
 Text = Annotated[str, Field(max_length=limits.MAX_CONTROL_TEXT_CHARS), AfterValidator(_shown)]
 Sql = Annotated[str, Field(min_length=1, max_length=limits.MAX_SQL_CHARS)]
 Receivers = Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
+Edit = Annotated[tuple[int, int, Text], Field(strict=False)]
 
 
 class _Message(BaseModel):
@@ -154,6 +155,15 @@ class HeadGiven(_Message):
     proof: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=128)]
 
 
+class Changed(_Message):
+    """What would make a refused question pass, as an edit: `hitoku.errors.Change`."""
+
+    action: Literal["add", "set", "edit"]
+    rule: Text | None = None
+    value: bool | int | Text | Annotated[dict[Text, Text | list[Text]], Field(max_length=4)] | None = None
+    edits: Annotated[list[Edit], Field(max_length=64)] = Field(default_factory=list)
+
+
 class Refused(_Message):
     """Any answer: a Refusal."""
 
@@ -166,6 +176,7 @@ class Refused(_Message):
     owner: Text | None = None
     remedy: Text | None = None
     params: Annotated[dict[Text, Text], Field(max_length=64)] = Field(default_factory=dict)
+    change: Changed | None = None
 
 
 class Failed(_Message):

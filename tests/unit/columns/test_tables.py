@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import datetime as dt
 import itertools
@@ -159,6 +160,43 @@ def test_padding_hides_lengths(tmp_path, slow):
     assert len(lengths["n"]) > 1
     assert lengths["f"] == {len(slow.seal(b"", 1, "f", b"n" * 32, 6))}
     assert lengths["m"] == {len(slow.seal(b"", 1, "m", b"n" * 32, 16))}
+
+
+def plaintext_bytes(sealed):
+    return len(base64.b64decode(sealed[7:])) - 32 - 12 - 16
+
+
+def test_what_is_padded_is_type_metadata_and_value(tmp_path):
+    decimals = pa.array([Decimal("1.50"), Decimal("-10.25")], pa.decimal128(9, 2))
+    table = pa.table({"t": ["a", "b" * 127], "d": decimals})
+    how = schema(
+        ("t", "sealed", "f"),
+        ("d", "sealed", "m"),
+        f={"type": "fixed", "length": 128},
+        m={"type": "max", "length": 5},
+    )
+    made = encrypt(table, None, how, OPEN, ROOM, SECRET)
+    assert {plaintext_bytes(text) for text in made["f"].to_pylist()} == {128 + 2}
+    # Type 1, precision and scale 4 each, "-10.25" 6.
+    assert {plaintext_bytes(text) for text in made["m"].to_pylist()} == {1 + 4 + 4 + 6 + 5 + 2}
+
+
+def test_fixed_padding_needs_room_for_the_type(tmp_path):
+    source = write(tmp_path / "s.csv", "a\nx\n")
+    with pytest.raises(InputError, match="at least 1"):
+        enc(source, tmp_path / "e.csv", schema(("a", "sealed", "b"), b={"type": "fixed", "length": 0}))
+
+
+def test_no_record_is_an_empty_line_or_a_comment(tmp_path):
+    source = write(tmp_path / "s.csv", 'a,b\n"#x",1\n,2\n"y\r\nz",3\n')
+    enc(source, tmp_path / "e.csv", schema(("a", "cleartext", "a")))
+    text = (tmp_path / "e.csv").read_bytes()
+    assert text.startswith(b"a\n")
+    for record in (b'\n"#x"\n', b'\n""\n', b'\n"y\r\nz"\n'):
+        assert record in text
+    assert len(rows(tmp_path / "e.csv")) == 3
+    decrypt(tmp_path / "e.csv", tmp_path / "d.csv", ROOM, SECRET)
+    assert (tmp_path / "d.csv").read_bytes() == text
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,63 @@ def test_cancelled_before_it_began(csv_table: EngineTable) -> None:
         with pytest.raises(EngineError) as caught:
             engine.run([csv_table], "SELECT 1")
     assert caught.value.code == "CANCELLED"
+
+
+def test_progress_is_told_in_percent_and_ends_at_a_hundred(csv_table: EngineTable) -> None:
+    told: list[int] = []
+    sql = "SELECT COUNT(*) AS n, SUM(hash(range)) AS s FROM range(120000000) WHERE hash(range) % 7 = 1"
+    with Engine(EngineLimits(seconds=120, threads=1)) as engine:
+        engine.run([csv_table], sql, told.append)
+    assert sum(told) == 100
+    assert all(step > 0 for step in told)
+    assert len(told) > 1, "a question of a second or two tells of itself on the way"
+
+
+def test_a_short_question_is_done_at_once(csv_table: EngineTable) -> None:
+    told: list[int] = []
+    with Engine() as engine:
+        engine.run([csv_table], "SELECT 1 AS one", told.append)
+    assert sum(told) == 100
+
+
+def test_what_the_process_tells_of_progress_is_not_trusted() -> None:
+    frames = [(b"P", b"\x05"), (b"P", b""), (b"P", b"\xff"), (b"P", b"\x03"), (b"P", b"ab"), (b"R", b"done")]
+
+    class Scripted(Engine):
+        def _any(self, process: object, wanted: bytes, deadline: float) -> tuple[bytes, bytes]:
+            return frames.pop(0)
+
+    told: list[int] = []
+    assert Scripted()._result(None, 0.0, told.append) == b"done"  # type: ignore[arg-type]
+    assert told == [5, 95]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.05, 0.15, 0.3, 0.6])
+def test_cancelled_by_several_threads_at_any_moment(csv_table: EngineTable, delay: float) -> None:
+    """Starting, reading or running: it ends as cancelled, soon, and leaves nothing."""
+    before = leftovers()
+    sql = "SELECT SUM(a.range * b.range) AS s FROM range(1000000) a, range(1000000) b"
+    with Engine(EngineLimits(seconds=60)) as engine:
+        timers = [threading.Timer(delay, engine.cancel) for _ in range(3)]
+        for timer in timers:
+            timer.start()
+        start = time.monotonic()
+        with pytest.raises(EngineError) as caught:
+            engine.run([csv_table], sql)
+        for timer in timers:
+            timer.join()
+        assert engine.cancelled
+    assert caught.value.code == "CANCELLED"
+    assert time.monotonic() - start < 20
+    assert leftovers() <= before
+
+
+def test_a_result_that_comes_after_the_cancellation_is_thrown_away(csv_table: EngineTable) -> None:
+    with Engine() as engine:
+
+        def cancel_at_the_end(step: int) -> None:
+            engine.cancel()
+
+        with pytest.raises(EngineError) as caught:
+            engine.run([csv_table], "SELECT 1 AS one", cancel_at_the_end)
+    assert caught.value.code == "CANCELLED"

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from hitoku.disclosure.plan import plan
+from hitoku.engine.tables import TableFile
 from hitoku.errors import EngineError, InputError
 from hitoku.executors import Local
 from hitoku.ports import NoProgress
@@ -112,3 +113,56 @@ def test_a_prepared_engine_can_be_cancelled_and_closed(room: Room, question: Que
     tokens.prepare()
     tokens.cancel()
     tokens.close()
+
+
+class Heard:
+    """A Progress that remembers."""
+
+    def __init__(self) -> None:
+        self.phases: list[tuple[str, int | None]] = []
+        self.done = 0
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        self.phases.append((name, total))
+
+    def advance(self, amount: int = 1) -> None:
+        self.done += amount
+
+
+def files(room: Room, folder: Path) -> dict[str, TableFile]:
+    made: dict[str, TableFile] = {}
+    for table in room.agreement.tables:
+        path = folder / f"{table.name}.csv"
+        path.write_text(",".join(c.name for c in table.columns) + "\n", "utf-8")
+        made[table.name] = TableFile(path, "csv")
+    return made
+
+
+def test_a_run_tells_its_phases_and_percents(room: Room, question: Question, tmp_path: Path) -> None:
+    heard = Heard()
+    tokens = Tokens(files(room, tmp_path))
+    tokens.run(question, plan(question, room, ["shop"]), Nobody(), Local(), heard)
+    assert heard.phases == [("start engine", None), ("run on tokens", 100)]
+    assert heard.done == 100
+
+
+def test_a_cancelled_run_says_so_before_and_while_it_runs(
+    room: Room, question: Question, tmp_path: Path
+) -> None:
+    made = plan(question, room, ["shop"])
+    before = Tokens(files(room, tmp_path))
+    before.cancel()
+    with pytest.raises(EngineError) as caught:
+        before.run(question, made, Nobody(), Local(), NoProgress())
+    assert caught.value.code == "CANCELLED"
+
+    during = Tokens(files(room, tmp_path))
+
+    class Cancels(Heard):
+        def phase(self, name: str, total: int | None = None) -> None:
+            if total == 100:
+                during.cancel()
+
+    with pytest.raises(EngineError) as caught:
+        during.run(question, made, Nobody(), Local(), Cancels())
+    assert caught.value.code == "CANCELLED"

@@ -23,7 +23,7 @@ def raised() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-            if name in {"refuse", "_refusal"} and node.args:
+            if name in {"refuse", "_refusal", "_unequal"} and node.args:
                 constants = [n.value for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)]
                 found |= {c for c in constants if isinstance(c, str)}
     return found

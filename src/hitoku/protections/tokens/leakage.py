@@ -35,7 +35,7 @@ def tokens_leakage(question: Question, room: Room) -> Leakage:
             Learned(
                 member.name,
                 "ANSWER",
-                "the released answer, and whether any group was withheld" + _thresholds(question),
+                "the released answer" + _thresholds(question),
             )
         )
     for member in agreement.members:

@@ -50,7 +50,7 @@ class Tokens:
         self._engine.start()
 
     def cancel(self) -> None:
-        """End a running question, from another thread."""
+        """End the question, from any thread, before or while it runs: `run` raises ``CANCELLED``."""
         self._engine.cancel()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Tokens:
 
         Raises:
             InputError: a table's file is missing or not as declared.
-            EngineError: the engine failed.
+            EngineError: the engine failed, or the question was cancelled (code ``CANCELLED``).
             LimitError: the result is too large.
             DisclosureError: the plan does not fit the question.
         """
@@ -100,6 +100,6 @@ class Tokens:
         with self._engine as engine:
             progress.phase("start engine")
             engine.start()
-            progress.phase("run on tokens")
-            table = engine.run(tables, sql)
+            progress.phase("run on tokens", 100)
+            table = engine.run(tables, sql, progress.advance)
         return Cells(question.hash, table)

@@ -31,7 +31,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "BAD_CHARACTER": (
         "The question holds a control character or half of a surrogate pair.",
-        "Remove it.",
+        "Remove the marked character.",
     ),
     "SYNTAX": (
         "The question is not valid SQL (DuckDB's dialect).",
@@ -42,12 +42,12 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "Ask one question at a time, without a semicolon inside.",
     ),
     "NOT_A_QUESTION": (
-        "Only a SELECT, or several joined by UNION ALL, is a question.",
+        "Only a SELECT, or a set operation of several, is a question.",
         "Write a SELECT that names the tables of the room.",
     ),
     "CLAUSE_NOT_ALLOWED": (
         "{what} is not allowed here.",
-        "Remove it.",
+        "Leave {what} out.",
     ),
     "NOT_AN_ASKER": (
         "{asker} may not ask questions in this room.",
@@ -102,7 +102,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "CTE_UNUSED": (
         "The common table expression {name} is not used.",
-        "Remove it.",
+        "Leave {name} out.",
     ),
     "TOO_MANY_TABLES": (
         "The question joins more than {limit} tables.",
@@ -113,7 +113,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "Ask about tables with the same kind of rule.",
     ),
     "NESTED_CLAUSE": (
-        "{what} is not allowed inside a subquery, common table expression or branch of UNION ALL.",
+        "{what} is not allowed inside a subquery, common table expression or branch of a set operation.",
         "Write it at the end of the whole question.",
     ),
     "SUBQUERY": (
@@ -122,14 +122,14 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "SET_OPERATION": (
         "{what} is not allowed.",
-        "Use UNION ALL of aggregated questions, or ask them one by one.",
+        "Use UNION, UNION ALL, INTERSECT or EXCEPT of aggregated questions; ask for lists one by one.",
     ),
     "SET_OPERATION_NESTED": (
         "A set operation cannot stand inside a subquery or common table expression.",
-        "Write UNION ALL at the top of the question.",
+        "Write the set operation at the top of the question.",
     ),
     "UNION_DIFFERS": (
-        "The branches of UNION ALL differ in number or types of columns.",
+        "The branches of a set operation differ in number or types of columns.",
         "Give every branch the same columns.",
     ),
     "CROSS_JOIN": (
@@ -180,11 +180,11 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "LEFT_JOIN_SOURCE": (
         "The right side of a LEFT JOIN must be one table as it stands.",
-        "Name the table itself, and move filters to WHERE.",
+        "Use INNER JOIN, or name the table itself and move filters to WHERE.",
     ),
     "JOIN_REQUIRED": (
         "{owner} requires that {table} is inner-joined with a table of {asker}, the asker.",
-        "Add an INNER JOIN that connects {table} with a table of yours.",
+        "Add an INNER JOIN that connects {table} with a table of yours, or ask {owner} to lift joinRequired.",
     ),
     "NO_AGGREGATE": (
         "The rules of these tables allow statistics only; the question computes none.",
@@ -211,7 +211,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "AGGREGATE_PLACE": (
         "{what} cannot stand here: an aggregate belongs in SELECT, HAVING or ORDER BY.",
-        "Move it.",
+        "Group by dimensions only; filter aggregates with HAVING.",
     ),
     "AGGREGATE_TWICE": (
         "{what} would aggregate what is already aggregated; thresholds count people, not groups.",
@@ -274,8 +274,41 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "Use WHERE.",
     ),
     "WINDOW": (
-        "Window functions are not allowed.",
-        "Aggregate with GROUP BY; rank the answer after it is released.",
+        "A window function over rows would show single rows.",
+        (
+            "Use it over groups: its parts are grouped dimensions and aggregates, such as "
+            "SUM(COUNT(...)) OVER ()."
+        ),
+    ),
+    "WINDOW_FUNCTION": (
+        "{what} is not on the list of window functions.",
+        (
+            "Use ROW_NUMBER, RANK, DENSE_RANK, PERCENT_RANK, CUME_DIST, NTILE, LAG, LEAD, SUM, AVG, MIN, "
+            "MAX or COUNT."
+        ),
+    ),
+    "WINDOW_PLACE": (
+        "{what} cannot stand here: a window function belongs in SELECT or ORDER BY, and not in another.",
+        "Filter groups with HAVING, or ORDER BY and LIMIT the whole question.",
+    ),
+    "WINDOW_FRAME": (
+        "This frame of a window is not allowed.",
+        (
+            "Leave it out, or write ORDER BY ... ROWS BETWEEN with UNBOUNDED, CURRENT ROW or whole numbers "
+            "up to 1000."
+        ),
+    ),
+    "WINDOW_FILTERED": (
+        "A WHERE over a result with window functions would filter after they were computed.",
+        "Filter groups with HAVING inside, or ORDER BY and LIMIT the whole question.",
+    ),
+    "FORMAT": (
+        "{what} takes a literal format of a short list.",
+        "Use one of {formats}.",
+    ),
+    "FUNCTION_OTHERWISE": (
+        "{what} is written differently for, or means something else in, every engine.",
+        "Write {instead}.",
     ),
     "NO_THRESHOLD": (
         "No table of the question has a threshold.",
@@ -302,7 +335,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "EXPRESSION_NOT_ALLOWED": (
         "{what} is not on the list of expressions.",
-        "Use columns, literals, comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL and + - * / %.",
+        "Use columns, literals, comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, CASE and + - * / %.",
     ),
     "NOT_REPEATABLE": (
         "{what} changes from run to run; the same question must mean the same.",
@@ -330,7 +363,10 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "CAST_TYPE": (
         "A cast to this type is not allowed.",
-        "Cast to BOOLEAN, SMALLINT, INT, BIGINT, DECIMAL, FLOAT, DOUBLE, DATE, TIMESTAMP or VARCHAR.",
+        (
+            "Write CAST(column AS type) with BOOLEAN, SMALLINT, INT, BIGINT, DECIMAL, FLOAT, DOUBLE, DATE, "
+            "TIMESTAMP or VARCHAR."
+        ),
     ),
     "LIKE_FORM": (
         "LIKE takes a string column and a string literal.",

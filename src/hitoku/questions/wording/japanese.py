@@ -42,12 +42,12 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "一度に一つの問い合わせだけを書いてください。",
     ),
     "NOT_A_QUESTION": (
-        "問い合わせにできるのは SELECT、または UNION ALL で結んだ SELECT だけです。",
+        "問い合わせにできるのは SELECT、または集合演算で結んだ SELECT だけです。",
         "ルームのテーブルに対する SELECT を書いてください。",
     ),
     "CLAUSE_NOT_ALLOWED": (
         "ここでは {what} を使えません。",
-        "取り除いてください。",
+        "{what} を取り除いてください。",
     ),
     "NOT_AN_ASKER": (
         "{asker} はこのルームで問い合わせできません。",
@@ -99,7 +99,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "CTE_UNUSED": (
         "共通表式 {name} は使われていません。",
-        "取り除いてください。",
+        "{name} を取り除いてください。",
     ),
     "TOO_MANY_TABLES": (
         "結合するテーブルが {limit} を超えています。",
@@ -110,7 +110,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "同じ種類の規則を持つテーブルだけを使ってください。",
     ),
     "NESTED_CLAUSE": (
-        "副問い合わせ・共通表式・UNION ALL の枝の中で {what} は使えません。",
+        "副問い合わせ・共通表式・集合演算の枝の中で {what} は使えません。",
         "問い合わせ全体の末尾に書いてください。",
     ),
     "SUBQUERY": (
@@ -119,14 +119,14 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "SET_OPERATION": (
         "{what} は使えません。",
-        "集計の UNION ALL を使うか、一つずつ問い合わせてください。",
+        "集計の UNION・UNION ALL・INTERSECT・EXCEPT を使い、リストは一つずつ問い合わせてください。",
     ),
     "SET_OPERATION_NESTED": (
         "副問い合わせや共通表式の中に集合演算は書けません。",
-        "UNION ALL は問い合わせの最上位に書いてください。",
+        "集合演算は問い合わせの最上位に書いてください。",
     ),
     "UNION_DIFFERS": (
-        "UNION ALL の枝の列数または型が異なります。",
+        "集合演算の枝の列数または型が異なります。",
         "すべての枝の列を揃えてください。",
     ),
     "CROSS_JOIN": (
@@ -174,11 +174,14 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "LEFT_JOIN_SOURCE": (
         "LEFT JOIN の右側は一つのテーブルそのものに限ります。",
-        "テーブル名を直接書き、絞り込みは WHERE に移してください。",
+        "INNER JOIN を使うか、テーブル名を直接書き、絞り込みは WHERE に移してください。",
     ),
     "JOIN_REQUIRED": (
         "{owner} は {table} を問い合わせ元 {asker} のテーブルと内部結合することを求めています。",
-        "{table} を自分のテーブルと結ぶ INNER JOIN を加えてください。",
+        (
+            "{table} を自分のテーブルと結ぶ INNER JOIN を加えるか、"
+            "{owner} に joinRequired の解除を求めてください。"
+        ),
     ),
     "NO_AGGREGATE": (
         "これらのテーブルは統計だけを許しますが、集計がありません。",
@@ -202,7 +205,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "AGGREGATE_PLACE": (
         "集計は SELECT・HAVING・ORDER BY にだけ書けます（{what}）。",
-        "移してください。",
+        "次元だけでグループ化し、集計の絞り込みは HAVING に書いてください。",
     ),
     "AGGREGATE_TWICE": (
         "{what} は集計済みの結果をさらに集計します。閾値は群ではなく人を数えます。",
@@ -265,8 +268,41 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "WHERE を使ってください。",
     ),
     "WINDOW": (
-        "ウィンドウ関数は使えません。",
-        "GROUP BY で集計し、順位付けは答えを受け取ってから行ってください。",
+        "行に対するウィンドウ関数は個々の行を見せてしまいます。",
+        (
+            "グループに対して使ってください。SUM(COUNT(...)) OVER () のように、引数はグループ化した次元と"
+            "集計に限ります。"
+        ),
+    ),
+    "WINDOW_FUNCTION": (
+        "{what} はウィンドウ関数の一覧にありません。",
+        (
+            "ROW_NUMBER・RANK・DENSE_RANK・PERCENT_RANK・CUME_DIST・NTILE・LAG・LEAD・SUM・AVG・MIN・"
+            "MAX・COUNT を使ってください。"
+        ),
+    ),
+    "WINDOW_PLACE": (
+        "ここに {what} は書けません。ウィンドウ関数は SELECT と ORDER BY に限り、入れ子にもできません。",
+        "グループの絞り込みは HAVING、または全体の ORDER BY と LIMIT で行ってください。",
+    ),
+    "WINDOW_FRAME": (
+        "このウィンドウ枠は使えません。",
+        (
+            "枠を省くか、ORDER BY ... ROWS BETWEEN に UNBOUNDED・CURRENT ROW・1000 以下の整数を"
+            "書いてください。"
+        ),
+    ),
+    "WINDOW_FILTERED": (
+        "ウィンドウ関数を含む結果への WHERE は、計算した後の絞り込みになります。",
+        "内側の HAVING、または全体の ORDER BY と LIMIT で絞り込んでください。",
+    ),
+    "FORMAT": (
+        "{what} の書式は決まった一覧のリテラルに限ります。",
+        "次のいずれかを使ってください: {formats}。",
+    ),
+    "FUNCTION_OTHERWISE": (
+        "{what} はエンジンごとに書き方や意味が異なります。",
+        "{instead} と書いてください。",
     ),
     "NO_THRESHOLD": (
         "どのテーブルにも閾値がありません。",
@@ -321,8 +357,8 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     "CAST_TYPE": (
         "この型への変換はできません。",
         (
-            "BOOLEAN・SMALLINT・INT・BIGINT・DECIMAL・FLOAT・DOUBLE・DATE・TIMESTAMP・VARCHAR を使っ"
-            "てください。"
+            "CAST(列 AS 型) と書き、型は BOOLEAN・SMALLINT・INT・BIGINT・DECIMAL・FLOAT・DOUBLE・DATE・"
+            "TIMESTAMP・VARCHAR を使ってください。"
         ),
     ),
     "LIKE_FORM": (
