@@ -144,6 +144,7 @@ def test_two_questions_at_once_accuse_nobody_of_a_fork(filled, question):
 
     exchange_heads(records, filled.room, Racing(), ["registry"])
     after = records.peer_head("registry")
+    assert after is not None
     assert before is None or after.size > before.size
     for node in nodes.values():
         node.close()

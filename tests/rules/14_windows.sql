@@ -96,6 +96,14 @@ SELECT region, r FROM (SELECT region, RANK() OVER (ORDER BY COUNT(phone) DESC) A
 -- A frame by distance of values.
 SELECT age, SUM(COUNT(phone)) OVER (ORDER BY age RANGE BETWEEN 5 PRECEDING AND CURRENT ROW) AS s FROM customers GROUP BY age;
 
+-- verdict: refuse WINDOW_FRAME
+-- A frame that ends before it begins.
+SELECT age, SUM(COUNT(phone)) OVER (ORDER BY age ROWS BETWEEN 1 FOLLOWING AND 1 PRECEDING) AS s FROM customers GROUP BY age;
+
+-- verdict: accept
+-- Keywords may be written small.
+select age, sum(count(phone)) over (order by age rows between 2 preceding and unbounded following) as s from customers group by age;
+
 -- verdict: refuse CLAUSE_NOT_ALLOWED
 -- A frame that leaves one group out: the difference is that group, which the answer shows anyway, but nobody needs it.
 SELECT age, SUM(COUNT(phone)) OVER (ORDER BY age ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW) AS s FROM customers GROUP BY age;

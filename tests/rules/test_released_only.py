@@ -19,7 +19,7 @@ from hitoku.questions import check, execution_sql
 from .clear import database
 from .pairs import room
 
-SMALL = [
+SMALL: list[list[tuple[str | None, int, float]]] = [
     # region, age, spend of the few people in small groups: each row is one world's small groups
     [],
     [("tiny", 40, 1.0)],
@@ -45,7 +45,6 @@ def world(people: list[tuple[str | None, int, float]]) -> duckdb.DuckDBPyConnect
     connection.execute(
         "DELETE FROM customers WHERE region IS NULL OR region NOT IN ('north', 'south', 'Oslo')"
     )
-    # Sums of eleven whole people each, so that the groups that are released are the same in every world.
     for number, (region, age, spend) in enumerate(people):
         connection.execute(
             "INSERT INTO customers (phone, name_sealed, region, age, vip, spend) VALUES (?, 'x', ?, ?, true, ?)",

@@ -9,6 +9,7 @@ the thresholds and HAVING, so a withheld group has no rank, is in no total, and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from sqlglot import exp
@@ -143,6 +144,7 @@ def _frame(spec: exp.Expr | None, clause: str, order: exp.Order | None) -> exp.W
         return None
     only(spec, "kind", "start", "start_side", "end", "end_side", clause=clause)
     made: dict[str, object] = {"kind": "ROWS"}
+    places: list[float] = []
     for edge in ("start", "end"):
         asked = spec.args.get(edge)
         if asked is None and edge == "end":
@@ -153,11 +155,14 @@ def _frame(spec: exp.Expr | None, clause: str, order: exp.Order | None) -> exp.W
         bounded = word == "UNBOUNDED" or (number is not None and number <= _MAX_STEP)
         if word == "CURRENT ROW" and not side:
             made[edge] = word
+            places.append(0)
         elif bounded and side in {"PRECEDING", "FOLLOWING"}:
             made[edge] = word or exp.Literal(this=str(number), is_string=False)
             made[f"{edge}_side"] = side
+            places.append((inf if number is None else number) * (-1 if side == "PRECEDING" else 1))
         else:
             raise refuse("WINDOW_FRAME", clause=clause, node=spec)
-    if str(spec.args.get("kind")).upper() != "ROWS" or order is None:
+    backwards = places[0] == inf or places[-1] == -inf or places[0] > places[-1]
+    if str(spec.args.get("kind")).upper() != "ROWS" or order is None or (len(places) == 2 and backwards):
         raise refuse("WINDOW_FRAME", clause=clause, node=spec)
     return exp.WindowSpec(**made)

@@ -61,6 +61,38 @@ def go(asked: Any, place: Any, columns: dict[str, Any], **changed: Any) -> Answe
     )
 
 
+@pytest.mark.parametrize(
+    ("rest", "some"), [(3, True), (100, True), (2, None), (0, None), (None, None), (True, None), (3.0, None)]
+)
+def test_that_groups_were_withheld_is_told_where_together_they_are_no_small_group(place, rest, some):
+    answer = go(question(), place, {"g": ["a"], "n": [3], "_u0": [3], "_u0_rest": [rest]})
+    assert answer.withheld.some is some
+    assert answer.withheld.words().startswith(
+        "Some groups are withheld" if some else "Groups that do not rest"
+    )
+
+
+def test_where_no_group_passes_what_is_known_of_the_rest_still_comes_out(place):
+    one = pa.table(
+        {
+            "g": pa.array([None], pa.string()),
+            "n": pa.array([None], pa.int64()),
+            "_u0": pa.array([None], pa.int64()),
+            "_u0_rest": pa.array([7], pa.int64()),
+        }
+    )
+    answer = go(question(), place, one)
+    assert answer.num_rows == 0
+    assert answer.withheld.some is True
+
+
+def test_every_threshold_decides_what_is_told(place):
+    asked = question(minimums=(3, 5))
+    for first, second, some in ((3, 5, True), (3, 4, None), (2, 5, None)):
+        columns = {"g": ["a"], "n": [3], "_u0": [9], "_u1": [9], "_u0_rest": [first], "_u1_rest": [second]}
+        assert go(asked, place, columns).withheld.some is some
+
+
 def test_small_groups_are_withheld_and_not_told_of(place):
     answer = go(question(), place, {"g": ["c", "a", "b", "d"], "n": [1, 2, 3, 4], "_u0": [2, 3, 50, None]})
     assert answer.fetchall() == [("a", 2), ("b", 3)]

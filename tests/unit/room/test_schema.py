@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +29,7 @@ def test_the_published_schema_is_the_models():
 def test_eight_members_seven_of_whom_own_tables(tmp_path):
     names = [f"bank{i}" for i in range(7)]
     members = {n: MemberDirectory.create(tmp_path / n, n) for n in (*names, "host")}
-    data = {
+    data: dict[str, Any] = {
         "id": "5b0c2d0e-7f0f-4f55-9a58-6f3f3b6f7a01",
         "name": "Seven banks",
         "settings": {"allow_cleartext": True, "allow_duplicates": True},
@@ -67,7 +68,7 @@ def test_eight_members_seven_of_whom_own_tables(tmp_path):
     save_room(room, tmp_path / "room.yaml")
     write_peers(tmp_path, {n: n for n in members})
 
-    schema = {
+    schema: dict[str, Any] = {
         "headerRow": True,
         "columns": [
             {"sourceHeader": "person", "targetHeader": "person", "type": "fingerprint"},
