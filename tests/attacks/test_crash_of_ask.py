@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,8 @@ def kill_at_random(place, question: str, times: int, seed: int) -> Counter[int]:
         for _ in range(times):
             child = start()
             time.sleep(chance.uniform(0, whole))
-            # The child may have ended; its parent has not reaped it before it prints, so the id is its own.
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(child, signal.SIGKILL)
             ends[int(worker.stdout.readline())] += 1
     finally:
         worker.stdin.close()

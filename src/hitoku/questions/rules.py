@@ -109,9 +109,8 @@ class Rules:
     def comparable(self, left: Use, right: Use) -> None:
         """Refuse a join of columns whose protected values are not equal where their values are."""
         a, b = self.column(left.ref), self.column(right.ref)
-        names = {
-            side: f"{use.ref.table}.{use.ref.column}" for side, use in (("left", left), ("right", right))
-        }
+        sides = (("left", left), ("right", right))
+        names = {side: f"{use.ref.table}.{use.ref.column}" for side, use in sides}
         if a.protection is not b.protection:
             raise self._unequal("JOIN_PROTECTIONS_DIFFER", left, right, names)
         if a.protection is ColumnProtection.CLEARTEXT:
@@ -184,15 +183,15 @@ class Rules:
             listed = table.rule.scalar_functions if isinstance(table.rule, AggregationRule) else ()
             if function in listed or (function is ScalarFunction.CAST and ScalarFunction.CONVERT in listed):
                 continue  # CONVERT is another word for CAST
+            rule = f"tables.{name}.rule.scalarFunctions"
             raise refuse(
                 "SCALAR_FUNCTION",
                 clause=clause,
                 node=node,
-                rule=f"tables.{name}.rule.scalarFunctions",
+                rule=rule,
                 owner=table.owner,
-                function=function.value,
-                table=name,
-                change=added(f"tables.{name}.rule.scalarFunctions", function.value),
+                change=added(rule, function.value),
+                params={"function": function.value, "table": name},
             )
 
     def dimension(self, use: Use, clause: str, span: Span | None) -> None:

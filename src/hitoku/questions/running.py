@@ -31,7 +31,7 @@ from hitoku.questions.form import Block, Combined, Form, Ref, Tree
 from hitoku.questions.layers import Layers
 from hitoku.questions.names import quoted
 from hitoku.questions.render import ordered, rows_text, select_text, sql_of
-from hitoku.questions.windows import ORDERED
+from hitoku.questions.totals import total, window_text
 
 if TYPE_CHECKING:
     from hitoku.questions.question import UnitConstraint
@@ -40,32 +40,6 @@ __all__ = ["REST", "execution_text", "unit_count"]
 
 REST: Final = "_rest"
 """Ending of the hidden column with the number of units that all withheld groups rest on together."""
-
-_BOOLEAN: Final = (
-    *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
-    *(exp.In, exp.Is, exp.Like, exp.Paren),
-)
-_SAFE: Final = (exp.Column, exp.Literal, exp.Boolean, exp.Null, exp.AggFunc)
-
-
-def _total(node: exp.Expr) -> str:
-    """A node as SQL that fails on no value: whatever could is NULL there."""
-    return sql_of(_tried(node.copy()))
-
-
-def _tried(node: exp.Expr) -> exp.Expr:
-    if isinstance(node, _SAFE) or (isinstance(node, exp.TryCast) and isinstance(node.this, _SAFE)):
-        return node
-    if isinstance(node, _BOOLEAN):
-        for key, part in list(node.args.items()):
-            if isinstance(part, exp.Expr):
-                node.set(key, _tried(part))
-            elif isinstance(part, list):
-                node.set(key, [_tried(p) if isinstance(p, exp.Expr) else p for p in part])
-        return node
-    if not any(True for _ in node.find_all(exp.Column)):
-        return node
-    return exp.Anonymous(this="TRY", expressions=[node])
 
 
 def unit_count(table: str, column: str) -> str:
@@ -197,14 +171,14 @@ class _Branch:
         number, block = self._number, self._block
         split = Layers(block.groups)
         outputs = [
-            f"{_total(split.upper(item.value.node))} AS _hitoku_o{n}" for n, item in enumerate(block.items, 1)
+            f"{total(split.upper(item.value.node))} AS _hitoku_o{n}" for n, item in enumerate(block.items, 1)
         ]
         if not isinstance(self._form.tree, Combined):
             outputs += [
-                f"{_total(split.upper(key.value.node))} AS _hitoku_s{n}"
+                f"{total(split.upper(key.value.node))} AS _hitoku_s{n}"
                 for n, key in enumerate(self._form.order, 1)
             ]
-        having = [f"COALESCE({_total(split.upper(value.node))}, FALSE)" for value in block.having]
+        having = [f"COALESCE({total(split.upper(value.node))}, FALSE)" for value in block.having]
         units = [name for c in self._constraints for name in (c.alias, f"{c.alias}_m")]
         made = [f"_hitoku_b{number} AS ({self._groups(split)})"]
         source = f"_hitoku_b{number}"
@@ -212,7 +186,7 @@ class _Branch:
             kept = " AND ".join([f"({self._passes})", *having])
             made.append(f"_hitoku_k{number} AS (SELECT *, ({kept}) AS _hitoku_k FROM {source})")
             windows = [
-                f"{_window(window, len(block.groups))} AS w{n}"
+                f"{window_text(window, len(block.groups))} AS w{n}"
                 for n, window in enumerate(split.windows.values(), 1)
             ]
             source = f"_hitoku_w{number}"
@@ -225,7 +199,7 @@ class _Branch:
     def _groups(self, split: Layers) -> str:
         """What is computed per group, by the engine's own GROUP BY."""
         block = self._block
-        first = [f"{_total(group.node)} AS g{n}" for n, group in enumerate(block.groups, 1)]
+        first = [f"{total(group.node)} AS g{n}" for n, group in enumerate(block.groups, 1)]
         first += [f"{sql_of(node)} AS a{n}" for n, node in enumerate(split.aggregates.values(), 1)]
         inside = set(block.all_tables)
         same = _representatives(block)
@@ -234,45 +208,10 @@ class _Branch:
             count = unit_count(ref.table, ref.column) if c.table in inside else str(c.minimum)
             mask = _mask(ref.table, ref.column) if c.table in inside else "0::UHUGEINT"
             first += [f"{count} AS {c.alias}", f"{mask} AS {c.alias}_m"]
-        text = f"SELECT {', '.join(first)} {rows_text(block, _total)}"
+        text = f"SELECT {', '.join(first)} {rows_text(block, total)}"
         if block.groups:
             text += " GROUP BY " + ", ".join(str(n) for n in range(1, len(block.groups) + 1))
         return text
-
-
-def _window(window: exp.Window, groups: int) -> str:
-    """A window function over the groups with equal ``_hitoku_k``: released ones never meet withheld ones.
-
-    Its arguments are NULL outside the released groups, and sums of anything but plain aggregates are taken as
-    DOUBLE, so that no overflow can fail. Where the order among equals matters it is that of the dimensions.
-    """
-    function = window.this
-    name = str(function.this)
-    arguments = [_argument(name, part) for part in function.expressions]
-    text = f"{name}({', '.join(arguments)}) OVER (PARTITION BY "
-    text += ", ".join(["_hitoku_k", *(_total(part) for part in window.args.get("partition_by") or ())])
-    order = window.args.get("order")
-    keys = [
-        f"{_total(key.this)}{' DESC' if key.args.get('desc') else ''} "
-        f"NULLS {'FIRST' if key.args.get('nulls_first') else 'LAST'}"
-        for key in (order.expressions if order is not None else ())
-    ]
-    spec = window.args.get("spec")
-    if name in ORDERED or spec is not None:
-        keys += [f"g{n} NULLS LAST" for n in range(1, groups + 1)]
-    if keys:
-        text += f" ORDER BY {', '.join(keys)}"
-    return text + (f" {sql_of(spec)})" if spec is not None else ")")
-
-
-def _argument(name: str, part: exp.Expr) -> str:
-    if isinstance(part, (exp.Star, exp.Literal)):
-        return sql_of(part)
-    text = _total(part)
-    aggregate = isinstance(part, exp.Column) and part.name.startswith("a")
-    if name in {"SUM", "AVG"} and not aggregate:
-        text = f"TRY_CAST({text} AS DOUBLE)"
-    return f"CASE WHEN _hitoku_k THEN {text} END"
 
 
 def _representatives(block: Block) -> dict[Ref, Ref]:
@@ -296,8 +235,8 @@ def _representatives(block: Block) -> dict[Ref, Ref]:
 
 
 def _listing_text(form: Form) -> str:
-    text = select_text(form.blocks[0], _total)
-    keys = [ordered(_total(key.value.node), key) for key in form.order]
+    text = select_text(form.blocks[0], total)
+    keys = [ordered(total(key.value.node), key) for key in form.order]
     keys += [f"{quoted(item.name)} NULLS LAST" for item in form.blocks[0].items]
     text += " ORDER BY " + ", ".join(keys)
     if form.limit is not None:
