@@ -65,6 +65,17 @@ LAST: Final = (
 )
 CITIES: Final = ("Berlin", "Kyoto", "Lagos", "Lima", "Madrid", "Nagoya", "Osaka", "Paris", "Quito", "Seoul")
 
+# What the process started by `ours` does; it imports hitoku and nothing else.
+PROGRAM: Final = f"""
+import sys
+from pathlib import Path
+from hitoku import columns
+from hitoku.room.settings import Settings
+source, target, schema = map(Path, sys.argv[1:4])
+settings = Settings(allow_cleartext=True, allow_duplicates=not sys.argv[4])
+columns.encrypt(source, target, schema, settings, {ID!r}, {SECRET!r}, overwrite=True)
+"""
+
 
 # --- data ---
 
@@ -139,19 +150,17 @@ def ours(source: Path, target: Path, *, cores: list[int] | None = None, unique: 
     """
     schema = source.parent / "schema.json"
     schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
-    here = str(Path(__file__).resolve())
     os.sync()  # what earlier runs left to write is not this one's to wait for
-    action = "encrypt-unique" if unique else "encrypt"
-    return run([sys.executable, here, action, str(source), str(target), str(schema)], cores=cores)
-
-
-def encrypt(source: str, target: str, schema: str, *, unique: bool = False) -> None:
-    """What the process started by `ours` does."""
-    from hitoku import columns
-    from hitoku.room.settings import Settings
-
-    settings = Settings(allow_cleartext=True, allow_duplicates=not unique)
-    columns.encrypt(Path(source), Path(target), Path(schema), settings, ID, SECRET, overwrite=True)
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(source),
+        str(target),
+        str(schema),
+        "unique" if unique else "",
+    ]
+    return run(command, cores=cores)
 
 
 def theirs(command: list[str], source: Path, target: Path) -> tuple[Usage, float]:
@@ -369,10 +378,6 @@ def cores(quick: bool) -> list[Claim]:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["encrypt", given, made, described]:
-            encrypt(given, made, described)
-        case ["encrypt-unique", given, made, described]:
-            encrypt(given, made, described, unique=True)
         case ["kernels", count]:
             print(json.dumps(core_rates(int(count))))
         case _:

@@ -1,5 +1,7 @@
 //! Rows as they came, made into rows as they leave: fingerprints, sealed values, cleartext.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -17,6 +19,8 @@ use super::texts::Texts;
 
 /// Rows made at a time on the way to CSV: few enough that what is made stays in the core's cache.
 const STEP: usize = 1024;
+/// Bytes of CSV that are written at a time.
+const PIECE: usize = 384 * 1024;
 
 /// What becomes of an input column.
 pub enum Job {
@@ -133,11 +137,15 @@ impl Protect {
             .map_err(|_| Fault::new("internal").into())
     }
 
-    /// The output of a whole bucket as CSV records; cleartext columns must be text.
-    pub fn csv(&self, bucket: &Bucket, null: &str) -> Result<Vec<u8>, SpillError> {
+    /// Appends a whole bucket to a file as CSV records; cleartext columns must be text.
+    ///
+    /// Many threads may do so at a time, each with a `File` of its own that was opened to append: the
+    /// kernel then puts every write behind the last, and every write is of whole records. The core
+    /// that made the bytes hands them over while they are in its cache.
+    pub fn append(&self, bucket: &Bucket, null: &str, file: &File) -> Result<(), SpillError> {
         let blanks = Blanks::of(null, self.targets.len());
         let mut work = self.work();
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(PIECE + PIECE / 2);
         for start in (0..bucket.rows()).step_by(STEP) {
             let batch = bucket.slice(start, STEP)?;
             self.make(&batch, &mut work)?;
@@ -151,13 +159,25 @@ impl Protect {
                 });
             }
             write_into(&columns, batch.num_rows(), &blanks, &mut out);
-            if start == 0 {
-                // The first rows tell how much room all will take.
-                out.reserve(out.len() * (bucket.rows() / STEP) * 17 / 16);
+            if out.len() >= PIECE || start + STEP >= bucket.rows() {
+                write_whole(file, &out)?;
+                out.clear();
             }
         }
-        self.tell(&mut work)?;
-        Ok(out)
+        self.tell(&mut work)
+    }
+}
+
+/// One write, whole or failed: what another thread appends must not come between its parts.
+fn write_whole(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    loop {
+        return match file.write(bytes) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            // The kernel cuts a write to a file short only where there is no room for the rest.
+            Ok(_) => Err(io::Error::from_raw_os_error(libc::ENOSPC)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
     }
 }
 

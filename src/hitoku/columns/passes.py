@@ -173,8 +173,9 @@ class Encryption:
         def work(piece: tuple[_core.Shuffle, int]) -> tuple[int, list[Any]]:
             shuffle, number = piece
             bucket = shuffle.take(number)
-            if sink.csv_null is not None:
-                return bucket.rows, [protect.csv(bucket, sink.csv_null)]
+            if sink.appends is not None:
+                protect.append(bucket, *sink.appends)
+                return bucket.rows, [None]
             return bucket.rows, [
                 sink.prepare(protect.batch(bucket, start, _STEP_ROWS))
                 for start in range(0, bucket.rows, _STEP_ROWS)

@@ -23,8 +23,8 @@ class Sink(Protocol):
     """Takes batches that `prepare` (on a worker thread) has brought into the sink's form."""
 
     @property
-    def csv_null(self) -> str | None:
-        """What is written for NULL, if `write` takes CSV records as the core makes them."""
+    def appends(self) -> tuple[str, Path] | None:
+        """The text for NULL and the file, if worker threads may append CSV records themselves."""
         ...
 
     def prepare(self, batch: pa.RecordBatch) -> Any:
@@ -39,7 +39,7 @@ class Sink(Protocol):
 class DryRun:
     """Writes nothing, but makes everything that would be written."""
 
-    csv_null = None
+    appends = None
 
     def prepare(self, batch: pa.RecordBatch) -> None:
         """Forget the batch."""
@@ -51,7 +51,7 @@ class DryRun:
 class TableSink:
     """Gathers a table in memory."""
 
-    csv_null = None
+    appends = None
 
     def __init__(self, schema: pa.Schema) -> None:
         self._schema = schema
@@ -76,22 +76,23 @@ class _Csv:
         self._null = null
         self._texts = all(_is_text(field.type) for field in schema)
         file.file.write(_core.csv_record(list(schema.names)))
+        file.file.flush()  # workers append behind it
 
     @property
-    def csv_null(self) -> str | None:
-        return self._null if self._texts else None
+    def appends(self) -> tuple[str, Path] | None:
+        return (self._null, self._target.opened) if self._texts else None
 
     def prepare(self, batch: pa.RecordBatch) -> pa.Array:
         return _core.csv_write(_as_text(batch), self._null)
 
-    def write(self, prepared: pa.Array) -> None:
-        if len(prepared):
+    def write(self, prepared: pa.Array | None) -> None:
+        if prepared is not None and len(prepared):
             self._target.file.write(prepared.buffers()[1])
-            self._target.settle()
+        self._target.settle()
 
 
 class _Parquet:
-    csv_null = None
+    appends = None
 
     def __init__(self, file: NewFile, schema: pa.Schema, encrypted: Collection[str]) -> None:
         import pyarrow.parquet as pq

@@ -68,11 +68,14 @@ class NewFile:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         return os.open(self._partial, flags, 0o600)
 
+    @property
+    def opened(self) -> Path:
+        """A path that opens the file while it has no name yet."""
+        return self._partial or Path(f"/proc/self/fd/{self.file.fileno()}")
+
     def native(self) -> pa.NativeFile:
         """The same file for Arrow's writers, which then need neither Python nor its lock."""
-        if self._partial is not None:
-            return pa.OSFile(str(self._partial), "wb")
-        return pa.OSFile(f"/proc/self/fd/{self.file.fileno()}", "wb")
+        return pa.OSFile(str(self.opened), "wb")
 
     def settle(self) -> None:
         """Let the disk begin with what has been written, so that `commit` need not wait for all."""

@@ -1,18 +1,18 @@
 //! Objects that hold rows, as Python calls them.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_data::ArrayData;
 use arrow_pyarrow::PyArrowType;
 use arrow_schema::Schema;
 use pyo3::prelude::*;
 use zeroize::Zeroizing;
 
-use super::{bytes, key};
+use super::key;
 use crate::columns::distinct::Distinct;
-use crate::columns::fault::Fault;
+use crate::columns::fault::{Fault, SpillError};
 use crate::columns::hash::Mac;
 use crate::columns::protect::{Job, Protect, Target};
 use crate::columns::rows::RowFormat;
@@ -164,14 +164,12 @@ impl PyProtect {
         Ok(PyArrowType(made))
     }
 
-    /// The output of a bucket as CSV records: an array of their bytes. Cleartext must be text.
-    fn csv(
-        &self,
-        py: Python<'_>,
-        bucket: &PyBucket,
-        null: &str,
-    ) -> PyResult<PyArrowType<ArrayData>> {
-        Ok(bytes(py.detach(|| self.protect.csv(&bucket.0, null))?))
+    /// Appends a bucket to a file that exists, as CSV records. Cleartext must be text.
+    fn append(&self, py: Python<'_>, bucket: &PyBucket, null: &str, path: PathBuf) -> PyResult<()> {
+        Ok(py.detach(|| -> Result<(), SpillError> {
+            let file = File::options().append(true).open(path)?;
+            self.protect.append(&bucket.0, null, &file)
+        })?)
     }
 }
 
