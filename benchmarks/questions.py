@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import ledger
 from _common import Claim, report
 from hitoku.protections.registry import choices
 from hitoku.questions import explain
@@ -102,4 +103,4 @@ def main(quick: bool) -> list[Claim]:
 
 
 if __name__ == "__main__":
-    report("questions", main)
+    report("questions", {"questions": main, "ledger": ledger.main})
