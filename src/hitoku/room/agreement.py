@@ -17,18 +17,28 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from hitoku import limits
-from hitoku.room.rules import AggregateFunction, AggregationRule, ColumnName, ListRule, Rule
+from hitoku.room.rules import (
+    AccessBudget,
+    AggregateFunction,
+    AggregationRule,
+    ColumnName,
+    CustomRule,
+    ListRule,
+    Rule,
+)
 from hitoku.room.settings import Settings
 
 __all__ = [
     "Ability",
     "Agreement",
+    "Budget",
     "Column",
     "ColumnProtection",
     "ColumnType",
     "Member",
     "ProtectionName",
     "PublicKey",
+    "Release",
     "Room",
     "Signature",
     "SignedVersion",
@@ -194,6 +204,19 @@ class Column(_Part):
         return self
 
 
+def _empty(value: object) -> bool:
+    # What says nothing is not in the canonical form, so a field that is new leaves old signatures valid.
+    return not value
+
+
+def _one(value: int) -> bool:
+    return value == 1
+
+
+def _usual(value: BaseModel) -> bool:
+    return value == type(value)()
+
+
 class Table(_Part):
     """One contributed table and the rule for questions on it. No rule: no question."""
 
@@ -201,6 +224,8 @@ class Table(_Part):
     owner: Name
     columns: tuple[Column, ...] = Field(min_length=1, max_length=limits.MAX_TABLE_COLUMNS)
     rule: Rule | None = None
+    access_budgets: Annotated[tuple[AccessBudget, ...], Field(max_length=4, exclude_if=_empty)] = ()
+    """How many questions of this table its owner allows in a calendar window."""
 
     def column(self, name: str) -> Column | None:
         """The column of that name, if there is one."""
@@ -211,9 +236,62 @@ class Table(_Part):
         names = [c.name for c in self.columns]
         if len(set(names)) != len(names):
             raise ValueError(f"table {self.name!r}: two columns have one name")
-        if self.rule is not None:
+        kinds = [budget.type for budget in self.access_budgets]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"table {self.name!r}: two access budgets are of one window")
+        if isinstance(self.rule, CustomRule):
+            self._check_custom(self.rule)
+        elif self.rule is not None:
             self._check_rule(self.rule)
         return self
+
+    def _check_custom(self, rule: CustomRule) -> None:
+        controls, privacy = rule.comparison_controls, rule.differential_privacy
+        identities = tuple(n for t in rule.aggregation_thresholds for n in t.identity_columns)
+        fields: dict[str, tuple[str, ...]] = {
+            "disallowedOutputColumns": rule.disallowed_output_columns,
+            "overlapColumns": rule.overlap_columns,
+            "aggregationThresholds": identities,
+        }
+        if controls is not None:
+            fields["comparisonControls"] = (
+                *controls.allowed_literal_comparison_columns,
+                *controls.allowed_column_comparison_columns,
+            )
+        if privacy is not None:
+            fields["differentialPrivacy"] = (
+                privacy.column,
+                *(b.column_name for b in privacy.bounds),
+                *(p.column_name for p in privacy.public_values),
+            )
+        for field, names in fields.items():
+            missing = [n for n in names if self.column(n) is None]
+            if missing:
+                raise ValueError(f"table {self.name!r}: rule.{field} names unknown columns {missing}")
+        for name in (*identities, *((privacy.column,) if privacy is not None else ())):
+            column = self.column(name)
+            if column is not None and column.protection is ColumnProtection.SEALED:
+                raise ValueError(f"table {self.name!r}: sealed column {name!r} cannot be counted")
+        if privacy is not None:
+            for bound in privacy.bounds:
+                column = self.column(bound.column_name)
+                if column is not None and (
+                    column.protection is not ColumnProtection.CLEARTEXT or not column.type.is_number
+                ):
+                    raise ValueError(
+                        f"table {self.name!r}: bounds need a cleartext number, {column.name!r} is "
+                        f"{column.protection} {column.type}"
+                    )
+            for public in privacy.public_values:
+                column = self.column(public.column_name)
+                if column is not None and (
+                    column.protection is not ColumnProtection.CLEARTEXT
+                    or column.type is not ColumnType.STRING
+                ):
+                    raise ValueError(
+                        f"table {self.name!r}: publicValues need a cleartext string, {column.name!r} is "
+                        f"{column.protection} {column.type}"
+                    )
 
     def _check_rule(self, rule: AggregationRule | ListRule) -> None:
         def known(field: str, names: tuple[str, ...]) -> None:
@@ -258,6 +336,40 @@ class Table(_Part):
             raise ValueError(f"table {self.name!r}: sealed column {name!r} has no distinct count")
 
 
+class Budget(_Part):
+    """An owner's account for one unit of privacy: all that may ever be learned of one unit from its tables.
+
+    One account is for all of the owner's tables, data versions and protections. `epsilon` and
+    `users_noise_per_query` are AWS Clean Rooms' knobs.
+    """
+
+    owner: Name
+    unit: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    epsilon: Annotated[int, Field(ge=1, le=20, strict=True)]
+    delta: Annotated[str, Field(pattern=r"^1e-([5-9]|1[0-2])$")] = "1e-6"
+    users_noise_per_query: Annotated[int, Field(ge=10, le=100, strict=True)] = 30
+    """Every figure's noise has the standard deviation of so many units' largest contributions, or more."""
+    refresh: Literal["NONE", "CALENDAR_MONTH"] = "NONE"
+    """With CALENDAR_MONTH the bound holds for each month, and no bound holds for all months together."""
+
+
+class Release(_Part):
+    """How answers leave: when, and how exact counts are.
+
+    Attributes:
+        interval_seconds: answers and failures leave at whole multiples of it after the question came, so
+            that the time tells nothing finer; 0 leaves at once.
+        round_counts: counts without noise are rounded to multiples of it; 1 leaves them.
+        summary: whether an answer tells the totals of what was withheld, where that is a large enough group.
+    """
+
+    interval_seconds: Annotated[
+        int, Field(ge=0, le=limits.MAX_RELEASE_INTERVAL_SECONDS, strict=True, exclude_if=_empty)
+    ] = 0
+    round_counts: Annotated[int, Field(ge=1, le=1_000, strict=True, exclude_if=_one)] = 1
+    summary: Annotated[bool, Field(exclude_if=_empty)] = False
+
+
 class Agreement(_Part):
     """What the members agree on. Every member signs its canonical form."""
 
@@ -272,6 +384,12 @@ class Agreement(_Part):
     protections: tuple[ProtectionName, ...] = Field(default=(ProtectionName.TOKENS,), min_length=1)
     members: tuple[Member, ...] = Field(min_length=1, max_length=limits.MAX_MEMBERS)
     tables: tuple[Table, ...] = Field(default=(), max_length=limits.MAX_TABLES)
+    budgets: Annotated[tuple[Budget, ...], Field(max_length=limits.MAX_TABLES, exclude_if=_empty)] = ()
+    release: Annotated[Release, Field(exclude_if=_usual)] = Release()
+
+    def budget(self, owner: str, unit: str) -> Budget | None:
+        """The owner's account for a unit, if it has one."""
+        return next((b for b in self.budgets if (b.owner, b.unit) == (owner, unit)), None)
 
     def member(self, name: str) -> Member | None:
         """The member of that name, if there is one."""
@@ -308,6 +426,7 @@ class Agreement(_Part):
                 raise ValueError(
                     f"table {table.name!r}: cleartext columns {clear} need settings.allow_cleartext"
                 )
+        self._check_privacy()
         for host in self.able(Ability.HOST):
             # A host with the room secret could try every phone number against the fingerprints.
             if host.name in self.owners():
@@ -315,6 +434,32 @@ class Agreement(_Part):
             if Ability.RECEIVE in host.abilities:
                 raise ValueError(f"host {host.name!r} receives answers: a host must receive none")
         return self
+
+
+    def _check_privacy(self) -> None:
+        accounts = [(b.owner, b.unit) for b in self.budgets]
+        if len(set(accounts)) != len(accounts):
+            raise ValueError("two budgets are of one owner and unit")
+        for budget in self.budgets:
+            if self.member(budget.owner) is None:
+                raise ValueError(f"budget {budget.unit!r}: owner {budget.owner!r} is no member")
+        for table in self.tables:
+            rule = table.rule
+            if not isinstance(rule, CustomRule):
+                continue
+            for field, names in (
+                ("allowedAnalysisProviders", rule.allowed_analysis_providers),
+                ("allowedResultReceivers", rule.allowed_result_receivers or ()),
+            ):
+                unknown = [n for n in names if self.member(n) is None]
+                if unknown:
+                    raise ValueError(f"table {table.name!r}: rule.{field} names no members {unknown}")
+            privacy = rule.differential_privacy
+            if privacy is not None and self.budget(table.owner, privacy.account) is None:
+                raise ValueError(
+                    f"table {table.name!r}: differentialPrivacy needs a budget of {table.owner!r} for the unit "
+                    f"{privacy.account!r}"
+                )
 
 
 class Signature(_Part):
