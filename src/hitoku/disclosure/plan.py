@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from hitoku.errors import Refusal
+from hitoku.room.accounting import Charge
 from hitoku.room.agreement import Ability, Room
 from hitoku.room.canonical import canonical_json, digest
 
@@ -42,12 +43,14 @@ class DisclosurePlan:
         sort_by: output columns by which the released rows are sorted where the question does not
             order them itself, so that their order tells nothing.
         receivers: the members the answer goes to, sorted.
+        charges: what the noised figures cost each owner's accounts; empty where nothing is noised.
     """
 
     question: str
     thresholds: tuple[Threshold, ...]
     sort_by: tuple[str, ...]
     receivers: tuple[str, ...]
+    charges: tuple[Charge, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -61,8 +64,17 @@ def default_receivers(room: Room, asker: str) -> tuple[str, ...]:
     return (asker,) if asker in able else able
 
 
-def plan(question: Question, room: Room, receivers: Iterable[str]) -> DisclosurePlan:
+def plan(
+    question: Question, room: Room, receivers: Iterable[str], users_noise: int | None = None
+) -> DisclosurePlan:
     """What the rules demand of a question's cells. Every owner and the host make it themselves.
+
+    Args:
+        question: a checked question.
+        room: the room.
+        receivers: who would receive the answer.
+        users_noise: how many units' contributions the noise hides; what the strictest account demands
+            where None or less.
 
     Raises:
         Refusal: nobody is to receive, or somebody who may not.
@@ -84,6 +96,7 @@ def plan(question: Question, room: Room, receivers: Iterable[str]) -> Disclosure
                 rule=f"members.{name}.abilities",
                 remedy=f"send the answer to {' or '.join(sorted(able)) or 'nobody: no member has `receive`'}",
             )
+    del users_noise
     thresholds = tuple(
         Threshold(c.alias, c.table, c.column, c.owner, c.minimum)
         for c in sorted(question.constraints, key=lambda c: c.alias)
