@@ -9,7 +9,7 @@ SYNC := $(UV) sync --locked --inexact --quiet --compile-bytecode
 COMPILE := $(BIN)/python -m compileall -q src/hitoku
 extra_flags = $(if $(filter all,$(EXTRAS)),--all-extras,$(foreach e,$(EXTRAS),--extra $(e)))
 
-.PHONY: help build system-deps demo test lint bench long docs clean
+.PHONY: help build system-deps demo test lint bench long mutants docs clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
 
@@ -54,6 +54,10 @@ bench: $(BIN)/uv ## every benchmark, the full size
 long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI
 	$(SYNC) --extra demo --extra dev
 	HITOKU_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+
+mutants: $(BIN)/uv ## how many of 300 small faults in disclosure/ and the check the tests notice
+	$(SYNC) --extra demo --extra dev
+	$(BIN)/python tests/mutation/run.py --seed 1 --mutants 300
 
 docs: $(BIN)/uv ## the documentation, into site/
 	$(SYNC) --extra demo --extra dev

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long the checker takes: parse, check and explain of a question of 10 tables and 5 CTEs.
 
+With it: the release of 10^4 noised cells (`release.py`) and ledgers (`ledger.py`).
+
 Run: `python benchmarks/questions.py [--quick] [--json]`
 """
 
@@ -14,6 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import ledger
+import release
 from _common import Claim, report
 from hitoku.protections.registry import choices
 from hitoku.questions import explain
@@ -103,4 +106,4 @@ def main(quick: bool) -> list[Claim]:
 
 
 if __name__ == "__main__":
-    report("questions", {"questions": main, "ledger": ledger.main})
+    report("questions", {"questions": main, "release": release.main, "ledger": ledger.main})

@@ -30,6 +30,9 @@ class FakeClock:
     def pass_seconds(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
+    def sleep(self, seconds: float) -> None:
+        self.pass_seconds(seconds)
+
 
 @dataclass
 class Place:

@@ -33,6 +33,8 @@ MAX_ROOM_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_MEMBERS: Final = 64
 MAX_ROOM_VERSIONS: Final = 1_000
 MAX_TABLES: Final = 250
+MAX_TEMPLATES: Final = 250
+MAX_TEMPLATE_PARAMETERS: Final = 100
 MAX_TABLE_COLUMNS: Final = 1_600
 MAX_NAME_CHARS: Final = 63
 MAX_DECIMAL_SIDE: Final = 19
@@ -44,6 +46,7 @@ MAX_ROWS_PER_GROUP: Final = 1_000_000
 MAX_GROUPS_PER_UNIT: Final = 10_000
 MAX_PUBLIC_VALUES: Final = 1_000
 MAX_NOISED_CELLS: Final = 10_000
+MIN_USERS_NOISE: Final = 10
 MAX_USERS_NOISE: Final = 100_000
 MAX_RELEASE_INTERVAL_SECONDS: Final = 3_600
 
@@ -52,6 +55,16 @@ MAX_SQL_CHARS: Final = 100_000
 MAX_SQL_NODES: Final = 20_000
 MAX_SQL_DEPTH: Final = 200
 MAX_TABLES_PER_QUESTION: Final = 15
+
+# --- secondary suppression: beyond these, whole branches are withheld ---
+SUPPRESSION_BRANCHES: Final = 32
+SUPPRESSION_ATOMS: Final = 50_000
+SUPPRESSION_EXACT_CELLS: Final = 60
+SUPPRESSION_LARGE_CELLS: Final = 2_000
+SUPPRESSION_ROUNDS: Final = 30
+SUPPRESSION_TARGETS_AT_ONCE: Final = 8
+SUPPRESSION_PROGRAMS: Final = 20_000
+SUPPRESSION_SECONDS: Final = 60
 
 # --- the engine ---
 ENGINE_MEMORY_BYTES: Final = 4 * 1024 * 1024 * 1024
@@ -65,6 +78,9 @@ MAX_LEDGER_ENTRY_BYTES: Final = 1024 * 1024
 
 # --- messages between members ---
 MAX_MESSAGE_BYTES: Final = 512 * 1024 * 1024
+MAX_CONTROL_BYTES: Final = 64 * 1024
+MAX_CONTROL_SQL_BYTES: Final = 2 * 1024 * 1024
+MAX_CONTROL_REFUSAL_BYTES: Final = 16 * 1024 * 1024
 MAX_MESSAGE_DEPTH: Final = 64
 MAX_CONTROL_TEXT_CHARS: Final = 4_000
 CONSENT_SECONDS: Final = 300
@@ -72,3 +88,7 @@ CLOCK_SKEW_SECONDS: Final = 60
 
 # --- runs: after this long, a run whose end nobody told counts as released ---
 RUN_SECONDS: Final = 1_800
+
+# --- answers that a host keeps to give them again: all rooms together, the oldest are dropped ---
+MAX_KEPT_ANSWERS: Final = 1_000
+MAX_KEPT_ANSWERS_BYTES: Final = 256 * 1024 * 1024

@@ -7,6 +7,7 @@ key by itself; it is handed these. Tests hand it fakes of Clock and Progress, an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -81,6 +82,10 @@ class Clock(Protocol):
         """The current time, with UTC as its zone."""
         ...
 
+    def sleep(self, seconds: float) -> None:
+        """Wait until so much time has passed."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -88,6 +93,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The current time, with UTC as its zone."""
         return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until so much time has passed."""
+        time.sleep(seconds)
 
 
 @runtime_checkable

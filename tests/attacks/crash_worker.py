@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks a room's question in a fresh process for each line on standard input; prints the process's id.
+"""Asks the question on each line of standard input in a fresh process; prints the process's id.
 
 Everything is imported before the fork, so that a kill at a random moment of the child's short life falls into
 the asking, not into Python's start.
@@ -13,6 +13,7 @@ import sys
 import hitoku
 import hitoku.ask
 import hitoku.disclosure.answer
+import hitoku.disclosure.noise
 import hitoku.disclosure.release
 import hitoku.engine.process
 import hitoku.executors.local
@@ -26,13 +27,13 @@ import hitoku.room.store
 
 def main() -> None:
     """Serve until standard input ends."""
-    path, question = sys.argv[1:]
-    for _ in sys.stdin:
+    (path,) = sys.argv[1:]
+    for question in sys.stdin:
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                hitoku.open_room(path, "airport").ask(question)
+                hitoku.open_room(path, "airport").ask(question.strip())
                 code = 0
             finally:
                 os._exit(code)

@@ -10,13 +10,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.attacks.budget_world import EXACTLY, another, noised, paying
+from tests.conftest import fill
 
 import hitoku
+from hitoku import limits
+from hitoku.errors import Refusal
 from hitoku.ports import SystemClock
 from hitoku.room import store as tables
 from hitoku.room.heads import member_signed
@@ -42,7 +48,15 @@ def check(place) -> Counter[str]:
             if "run" in entry.body:
                 written[entry.body["run"], entry.kind] += 1
         with records.store.reading() as connection:
-            rows = connection.execute(sa.select(tables.runs.c.run, tables.runs.c.state)).all()
+            known = tables.runs.c
+            found = connection.execute(sa.select(known.run, known.state, known.repeats)).all()
+            costs = connection.execute(sa.select(tables.charges.c.run, tables.charges.c.state)).all()
+        rows = [(key, state) for key, state, repeats in found if repeats is None]
+        again = Counter(key.partition(":")[2] for key, _, repeats in found if repeats is not None)
+        given = Counter(
+            key.partition(":")[2] for key, state, repeats in found if repeats and state == RunState.COMMITTED
+        )
+        assert set(costs) <= set(rows)  # a charge is where its run is
         runs = Counter(key.partition(":")[2] for key, _ in rows)
         charged = Counter(key.partition(":")[2] for key, state in rows if state == RunState.COMMITTED)
         aborted = Counter(key.partition(":")[2] for key, state in rows if state == RunState.ABORTED)
@@ -53,7 +67,11 @@ def check(place) -> Counter[str]:
             assert written[run, EntryKind.CHARGE] == charged[run]
             assert written[run, EntryKind.ABORT] == aborted[run]
             assert written[run, EntryKind.RELEASE] <= charged[run]
-        assert {run for run, _ in written} <= set(runs)
+        for run, parts in again.items():
+            assert written[run, EntryKind.QUESTION] == parts
+            assert written[run, EntryKind.RELEASE] == given[run]
+            assert written[run, EntryKind.CHARGE] == written[run, EntryKind.RESERVATION] == 0
+        assert {run for run, _ in written} <= {*runs, *again}
         states.update(f"{name} {state}" for _, state in rows)
         records.store.close()
     for (_, other), head in heads.items():
@@ -63,10 +81,10 @@ def check(place) -> Counter[str]:
     return states
 
 
-def kill_at_random(place, question: str, times: int, seed: int) -> Counter[int]:
+def kill_at_random(place, questions: Iterator[str], times: int, seed: int) -> Counter[int]:
     chance = random.Random(seed)
     worker = subprocess.Popen(
-        [sys.executable, WORKER, str(place.path), question],
+        [sys.executable, WORKER, str(place.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -80,7 +98,7 @@ def kill_at_random(place, question: str, times: int, seed: int) -> Counter[int]:
         def start() -> int:
             assert worker.stdin is not None
             assert worker.stdout is not None
-            worker.stdin.write("\n")
+            worker.stdin.write(next(questions).replace("\n", " ") + "\n")
             worker.stdin.flush()
             return int(worker.stdout.readline())
 
@@ -104,11 +122,18 @@ def kill_at_random(place, question: str, times: int, seed: int) -> Counter[int]:
     return ends
 
 
+def mixed(question: str) -> Iterator[str]:
+    """New questions, and every third one that was asked before."""
+    for number in count():
+        yield question.replace(" AS delay", f" AS d{number - 3 if number % 3 == 2 else number}")
+
+
 @pytest.mark.parametrize("times", [25, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_kill_at_any_moment_leaves_everything_consistent(filled, question, times):
-    ends = kill_at_random(filled, question, times, seed=times)
+    ends = kill_at_random(filled, mixed(question), times, seed=times)
     assert ends[-signal.SIGKILL] >= times // 2
     states = check(filled)
+    assert states["host committed"] > 0
     answer = hitoku.open_room(filled.path, "airport").ask(question)
     assert answer.num_rows > 0
     after = check(filled)
@@ -117,7 +142,6 @@ def test_a_kill_at_any_moment_leaves_everything_consistent(filled, question, tim
 
 
 def test_what_nobody_heard_the_end_of_is_charged(filled, question, monkeypatch, clock):
-    from hitoku import limits
     from hitoku.ask import Host
 
     monkeypatch.setattr(Host, "_settle", lambda *_: None)
@@ -126,7 +150,49 @@ def test_what_nobody_heard_the_end_of_is_charged(filled, question, monkeypatch, 
     assert check(filled)["registry reserved"] == 1
     clock.pass_seconds(limits.RUN_SECONDS + 1)
     monkeypatch.undo()
-    hitoku.open_room(filled.path, "airport", clock=clock).ask(question)
+    hitoku.open_room(filled.path, "airport", clock=clock).ask(question.replace(" AS delay", " AS d"))
     states = check(filled)
     assert states["registry reserved"] == 0
     assert states["registry committed"] == 2
+
+
+def balance(place, clock):
+    """What the registry's account says, after its open runs were recovered; the same on every restart."""
+    seen = []
+    for _ in range(3):
+        records = place.members["registry"].records(str(place.agreement.id), clock)
+        records.recover()
+        (account,) = records.accounts(place.agreement)
+        with records.store.reading() as connection:
+            rows = connection.execute(
+                sa.select(tables.charges.c.rho).where(tables.charges.c.state != RunState.ABORTED)
+            ).all()
+        assert (account.charges, account.rho) == (len(rows), sum(rho for (rho,) in rows))
+        seen.append(account)
+        records.store.close()
+    assert seen[0] == seen[1] == seen[2]
+    return seen[0]
+
+
+@pytest.mark.parametrize(("times", "pays"), [(12, 8), pytest.param(100, EXACTLY, marks=pytest.mark.slow)])
+def test_no_kill_makes_a_budget_larger(make, clock, times, pays):
+    place = fill(make(noised(**paying(pays))))
+    numbers = count()
+    ends = kill_at_random(place, (another(n) for n in numbers), times, seed=times)
+    assert ends[-signal.SIGKILL] >= times // 3
+    check(place)
+    before = balance(place, SystemClock())
+    assert before.charges <= pays
+    clock.time = SystemClock().now()
+    clock.pass_seconds(limits.RUN_SECONDS + 1)
+    later = balance(place, clock)
+    assert (later.charges, later.rho) == (before.charges, before.rho)  # reserved counted as spent
+    # What is left is paid out to the last question, and no further.
+    room = hitoku.open_room(place.path, "airport", clock=clock)
+    for _ in range(pays - before.charges):
+        room.ask(another(next(numbers)))
+    with pytest.raises(Refusal) as caught:
+        room.ask(another(next(numbers)))
+    assert caught.value.code == "BUDGET_SPENT"
+    assert balance(place, clock).charges == pays
+    check(place)

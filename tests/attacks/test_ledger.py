@@ -90,7 +90,7 @@ def test_heads_that_are_not_the_members_are_refused(asked):
         give_head(airport, 0)[0],
     ):
         with pytest.raises(Refusal) as caught:
-            check_growth(airport, asked.agreement, "registry", bad, proof)
+            check_growth(airport, asked.agreement, "registry", bad, proof, airport.peer_head("registry"))
         assert caught.value.code == "LEDGER_FORKED"
     with pytest.raises(RoomError, match="shorter"):
         give_head(registry, 10**6)
@@ -109,7 +109,7 @@ def test_a_settlement_is_taken_from_the_consented_host_only(asked, question):
         protection="tokens",
         receivers=("airport",),
     )
-    registry.reserve(run)
+    registry.reserve(run, asked.agreement)
     handle = hitoku.open_room(asked.path, "airport")
     forged = messages.Settle(run=run.id, outcome="aborted").model_dump(mode="json")
     with pytest.raises(Refusal) as caught:

@@ -50,7 +50,7 @@ def test_an_owner_that_does_not_receive_cannot_guess_the_answer_from_its_ledger(
     # All but the rows is known to the owner. What it does not know must be more than the rows.
     guess = replace(answer, salt="0" * 64, table=pa.table(answer.table))
     assert guess.digest != entry.body["answer"]
-    again = hitoku.open_room(filled.path, "airport").ask(question)
+    again = hitoku.open_room(filled.path, "airport").ask(question.replace(" AS delay", " AS d"))
     assert again.salt != answer.salt
 
 

@@ -110,7 +110,7 @@ def test_a_run_is_not_settled_from_another_room(place, tmp_path):
         for room in (str(place.agreement.id), "11111111-2222-3333-4444-555555555555")
     )
     run = Run("ab" * 16, Role.OWNER, "airport", "host", "q", "sql", "p", "tokens", ("airport",))
-    ours.reserve(run)
+    ours.reserve(run, place.agreement)
     assert theirs.host_of(run.id) is None
     assert theirs.state(run.id, Role.OWNER) is None
     theirs.abort(run.id, Role.OWNER, "cancelled before it began")

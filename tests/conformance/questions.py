@@ -68,8 +68,14 @@ QUESTIONS = [
     ),
     Asked(
         "union all",
-        f"SELECT plan AS k, COUNT(*) AS n {JOIN} GROUP BY plan UNION ALL SELECT region, SUM(minutes) {JOIN} GROUP BY region",
-        f"SELECT plan AS k, COUNT(*) AS n {JOIN} GROUP BY plan {BOTH} UNION ALL SELECT region, SUM(minutes) {JOIN} GROUP BY region {BOTH}",
+        f"SELECT plan AS k, COUNT(*) AS n {JOIN} GROUP BY plan UNION ALL SELECT plan, SUM(minutes) {JOIN} GROUP BY plan",
+        f"SELECT plan AS k, COUNT(*) AS n {JOIN} GROUP BY plan {BOTH} UNION ALL SELECT plan, SUM(minutes) {JOIN} GROUP BY plan {BOTH}",
+    ),
+    # A plan is withheld; the cheapest other group, those without a plan, with it, or the total would tell.
+    Asked(
+        "totals beside their parts",
+        f"SELECT plan AS k, COUNT(*) AS n {JOIN} GROUP BY plan UNION ALL SELECT NULL, COUNT(*) {JOIN}",
+        f"SELECT plan AS k, COUNT(*) AS n {JOIN} GROUP BY plan {BOTH} AND plan IS NOT NULL UNION ALL SELECT NULL, COUNT(*) {JOIN} {BOTH}",
     ),
     Asked(
         "distinct sum and null dimension",
@@ -155,8 +161,8 @@ QUESTIONS = [
     ),
     Asked(
         "windows of each branch, then united",
-        f"SELECT plan AS k, RANK() OVER (ORDER BY COUNT(*)) AS r {JOIN} GROUP BY plan UNION SELECT region, RANK() OVER (ORDER BY COUNT(*)) {JOIN} GROUP BY region",
-        f"SELECT plan AS k, RANK() OVER (ORDER BY COUNT(*)) AS r {JOIN} GROUP BY plan {BOTH} UNION SELECT region, RANK() OVER (ORDER BY COUNT(*)) {JOIN} GROUP BY region {BOTH}",
+        f"SELECT plan AS k, RANK() OVER (ORDER BY COUNT(*)) AS r {JOIN} GROUP BY plan UNION SELECT plan, RANK() OVER (ORDER BY SUM(minutes)) {JOIN} GROUP BY plan",
+        f"SELECT plan AS k, RANK() OVER (ORDER BY COUNT(*)) AS r {JOIN} GROUP BY plan {BOTH} UNION SELECT plan, RANK() OVER (ORDER BY SUM(minutes)) {JOIN} GROUP BY plan {BOTH}",
     ),
     Asked(
         "classes by case",

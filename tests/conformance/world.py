@@ -19,6 +19,25 @@ from hitoku.room.agreement import Agreement, ColumnProtection, Room, Table
 
 SECRET = bytes(range(32))
 PHONE = {"name": "phone", "type": "string", "protection": "fingerprint"}
+FILLED_PHONE = {**PHONE, "nullable": False}
+
+
+def _noised(most_rows: int, *bounds: dict[str, Any]) -> dict[str, Any]:
+    """A custom rule with noise, and bounds so wide that they leave nothing out here."""
+    return {
+        "type": "custom",
+        "allowedAnalyses": ["ANY_QUERY"],
+        "allowedAnalysisProviders": ["shop"],
+        "differentialPrivacy": {
+            "columns": [{"name": "phone"}],
+            "unit": "person",
+            "maxRowsPerGroup": most_rows,
+            "maxGroups": 100,
+            "bounds": list(bounds),
+        },
+    }
+
+
 AGREEMENT: dict[str, Any] = {
     "id": "0d2c8f5e-6f0e-4f0e-9d0a-3a1f6b0c2e11",
     "name": "Conformance",
@@ -109,6 +128,35 @@ AGREEMENT: dict[str, Any] = {
             "columns": [PHONE, {"name": "offer", "type": "string", "protection": "cleartext"}],
             "rule": {"type": "list", "joinColumns": ["phone"], "listColumns": ["offer"]},
         },
+        {
+            "name": "visits",
+            "owner": "shop",
+            "columns": [
+                FILLED_PHONE,
+                {"name": "region", "type": "string", "protection": "cleartext"},
+                {"name": "age", "type": "int", "protection": "cleartext"},
+                {"name": "spend", "type": "decimal", "precision": 12, "scale": 2, "protection": "cleartext"},
+            ],
+            "rule": _noised(
+                1_000,
+                {"columnName": "age", "lower": 0, "upper": 200},
+                {"columnName": "spend", "lower": 0, "upper": 10_000, "decimals": 2},
+            ),
+        },
+        {
+            "name": "calls",
+            "owner": "telco",
+            "columns": [
+                FILLED_PHONE,
+                {"name": "plan", "type": "string", "protection": "cleartext"},
+                {"name": "minutes", "type": "bigint", "protection": "cleartext"},
+            ],
+            "rule": _noised(500, {"columnName": "minutes", "lower": 0, "upper": 1_000}),
+        },
+    ],
+    "budgets": [
+        {"owner": "shop", "unit": "person", "epsilon": 20},
+        {"owner": "telco", "unit": "person", "epsilon": 20},
     ],
 }
 

@@ -110,3 +110,52 @@ def test_data_that_is_missing_or_damaged_is_said(monkeypatch, tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "data" / "flights.csv.zip", "w") as archive:
         archive.writestr("flights.csv", "a,b\n1,2\n")
     assert cli.run(["demo", "tokens", "--directory", str(tmp_path / "c")]) == 4
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory):
+    place = tmp_path_factory.mktemp("noise")
+    done = subprocess.run(
+        [sys.executable, "-m", "hitoku.cli.main", "demo", "noise", "--json"],
+        capture_output=True, text=True, check=False, timeout=180, cwd=place,
+    )  # fmt: skip
+    return place / "demo-noise", done
+
+
+def test_the_errors_of_noise_are_as_predicted(noisy):
+    _, done = noisy
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["right"] is True
+    assert outcome["rows"] == 16
+    assert 0.25 < outcome["error"] / outcome["predicted"] < 2.2
+    for words in (
+        "about 44 such questions remain",
+        "the same answer, to the last digit, at no cost",
+        "other noise, paid for like the first",
+        "are not shown",
+        "figures are inside",
+    ):
+        assert words in " ".join(done.stderr.split())
+
+
+def test_the_noisy_rooms_owners_paid_for_what_was_asked(noisy, capsys):
+    place, _ = noisy
+    for owner in ("airport", "registry"):
+        assert cli.run(["room", "budgets", str(place), "--as", owner]) == 0
+        assert "3 questions" in capsys.readouterr().out
+
+
+def test_what_the_noisy_demo_says_to_try_next_works(noisy, capsys):
+    place, done = noisy
+    import shlex
+
+    lines = [x for x in done.stderr.splitlines() if x.startswith("hitoku ")]
+    assert len(lines) == 4
+    for line in lines:
+        words = shlex.split(line.replace("demo-noise", str(place)))
+        code = cli.run(words[1:])
+        capsys.readouterr()
+        assert code == 0, line
+    chart = json.loads((place / "aircraft.vl.json").read_text("utf-8"))
+    assert len(chart["data"]["values"]) == 16

@@ -123,3 +123,11 @@ SELECT region, COUNT(phone) AS n, NTILE(COUNT(phone)) OVER (ORDER BY region) AS 
 -- verdict: refuse NOT_A_NUMBER
 -- A sum of texts.
 SELECT region, COUNT(phone) AS n, SUM(region) OVER () AS q FROM customers GROUP BY region;
+
+-- verdict: refuse WINDOW_FRAME
+-- A frame with one edge runs from there to the current row, so it cannot begin after it.
+SELECT age, SUM(COUNT(phone)) OVER (ORDER BY age ROWS 3 FOLLOWING) AS s FROM customers GROUP BY age;
+
+-- verdict: accept
+-- The last three groups and this one.
+SELECT age, SUM(COUNT(phone)) OVER (ORDER BY age ROWS 3 PRECEDING) AS s FROM customers GROUP BY age;

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 
 TABLES = {
     "customers": ["phone", "name_sealed", "region", "city", "age", "vip", "joined", "spend", "score"],
@@ -104,11 +105,43 @@ TAILS = [
 ]
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tables, columns and aggregates that statements are made of.
+
+    `first` are the tables that a statement begins with, `combined` and `counted` the column and the count of
+    the branches of set operations, `listing` the share of SELECT DISTINCT without groups.
+    """
+
+    tables: dict[str, list[str]]
+    dimensions: dict[str, list[str]]
+    aggregates: dict[str, list[str]]
+    first: tuple[str, ...]
+    combined: dict[str, str]
+    counted: dict[str, str]
+    listing: float = 0.0
+
+
+REVIEW = Vocabulary(
+    TABLES,
+    DIMENSIONS,
+    AGGREGATES,
+    ("customers", "customers", "visits", "accounts"),
+    {"customers": "region", "cells": "tower", "stores": "city"},
+    {
+        "customers": "COUNT(DISTINCT phone)",
+        "cells": "COUNT(DISTINCT phone)",
+        "stores": "COUNT(DISTINCT store)",
+    },
+)
+
+
 class Grammar:
     """Makes statements from one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, words: Vocabulary = REVIEW) -> None:
         self._random = random.Random(seed)
+        self._words = words
 
     def _one(self, of: list[str]) -> str:
         return self._random.choice(of)
@@ -136,11 +169,11 @@ class Grammar:
 
     def _combined(self) -> str:
         """A set operation of branches that fit: so some are accepted."""
-        kinds = [self._one(["customers", "cells", "stores"]) for _ in range(self._random.choice([2, 2, 3]))]
+        kinds = [self._one(list(self._words.combined)) for _ in range(self._random.choice([2, 2, 3]))]
         parts = []
         for table in kinds:
-            column = self._one({"customers": ["region"], "cells": ["tower"], "stores": ["city"]}[table])
-            count = "COUNT(DISTINCT store)" if table == "stores" else "COUNT(DISTINCT phone)"
+            column = self._one([self._words.combined[table]])
+            count = self._words.counted[table]
             where = f" WHERE {self._condition([table], [table])}" if self._sometimes(0.4) else ""
             parts.append(f"SELECT {column} AS a0, {count} AS a1 FROM {table}{where} GROUP BY {column}")
         made = parts[0]
@@ -154,7 +187,7 @@ class Grammar:
         keys = ", ".join(groups) if groups else "1"
         inside = self._aggregate(tables, names)
         if self._sometimes(0.08):
-            inside = f"{names[0]}.{self._one(TABLES[tables[0]])}"
+            inside = f"{names[0]}.{self._one(self._words.tables[tables[0]])}"
         over = f"PARTITION BY {groups[0]} " if groups and self._sometimes(0.3) else ""
         over += f"ORDER BY {inside if self._sometimes(0.3) else keys}, {keys}"
         if self._sometimes(0.4):
@@ -165,14 +198,18 @@ class Grammar:
         return f"{total}({inside}) OVER ({over}{self._one(FRAMES)})"
 
     def _select(self) -> str:
-        tables = [self._one(["customers", "customers", "visits", "accounts"])]
-        tables += [self._one(list(AGGREGATES)) for _ in range(self._random.choice([0, 0, 1, 1, 2, 3]))]
+        tables = [self._one(list(self._words.first))]
+        tables += [
+            self._one(list(self._words.aggregates)) for _ in range(self._random.choice([0, 0, 1, 1, 2, 3]))
+        ]
         if self._sometimes(0.9):
             tables = list(dict.fromkeys(tables))
         if self._sometimes(0.03):
-            tables.append(self._one(list(TABLES)))
+            tables.append(self._one(list(self._words.tables)))
         names = [f"{t[0]}{n}" if self._sometimes(0.5) else t for n, t in enumerate(tables)]
         body = self._from(tables, names)
+        if self._words.listing and self._sometimes(self._words.listing):
+            return self._listed(tables, names, body)
         groups = self._groups(tables, names)
         outputs = [f"{g} AS g{n}" for n, g in enumerate(groups)]
         outputs += [
@@ -194,6 +231,18 @@ class Grammar:
             if self._sometimes(0.4):
                 text += f" LIMIT {self._random.randrange(20)}"
         return self._wrapped(text)
+
+    def _listed(self, tables: list[str], names: list[str], body: str) -> str:
+        """Rows."""
+        picked = [self._random.randrange(len(tables)) for _ in range(self._random.choice([1, 2, 2, 3]))]
+        columns = [f"{names[n]}.{self._one(self._words.tables[tables[n]])}" for n in picked]
+        made = [f"{column} AS a{n}" for n, column in enumerate(dict.fromkeys(columns))]
+        text = f"SELECT DISTINCT {', '.join(made)} FROM {body}"
+        if self._sometimes(0.5):
+            text += " WHERE " + self._condition(tables, names)
+        if self._sometimes(0.3):
+            text += " ORDER BY a0" + (" LIMIT 7" if self._sometimes(0.5) else "")
+        return text
 
     def _wrapped(self, text: str) -> str:
         if self._sometimes(0.08):
@@ -218,7 +267,7 @@ class Grammar:
         return text
 
     def _key(self, left: str, right: str) -> str:
-        common = [c for c in TABLES[left] if c in TABLES[right]]
+        common = [c for c in self._words.tables[left] if c in self._words.tables[right]]
         return self._one(common) if common else "phone"
 
     def _source(self, table: str, name: str) -> str:
@@ -226,14 +275,14 @@ class Grammar:
             return self._one(SOURCES)
         if self._sometimes(0.15):
             where = f" WHERE {self._condition([table], [table])}" if self._sometimes(0.5) else ""
-            return f"(SELECT {', '.join(TABLES[table])} FROM {table}{where}) AS {name}"
+            return f"(SELECT {', '.join(self._words.tables[table])} FROM {table}{where}) AS {name}"
         return table if name == table else f"{table} AS {name}"
 
     def _groups(self, tables: list[str], names: list[str]) -> list[str]:
         made = []
         for _ in range(self._random.choice([0, 1, 1, 2])):
             n = self._random.randrange(len(tables))
-            columns = DIMENSIONS.get(tables[n]) or TABLES[tables[n]]
+            columns = self._words.dimensions.get(tables[n]) or self._words.tables[tables[n]]
             column = f"{names[n]}.{self._one(columns)}"
             if self._sometimes(0.08):
                 column = self._case(column)
@@ -253,14 +302,16 @@ class Grammar:
         if self._sometimes(0.1):
             return "COUNT(*)"
         n = self._random.randrange(len(tables))
-        made = self._one(AGGREGATES.get(tables[n]) or ["COUNT({0}.phone)"]).format(names[n])
+        made = self._one(self._words.aggregates.get(tables[n]) or ["COUNT({0}.phone)"]).format(names[n])
         if self._sometimes(0.1):
             made = f"{made} {self._one(['+', '-', '*', '/', '%'])} {self._random.randrange(9)}"
         return f"ROUND({made}, 1)" if self._sometimes(0.05) else made
 
     def _condition(self, tables: list[str], names: list[str]) -> str:
         n = self._random.randrange(len(tables))
-        column = f"{names[n]}.{self._one(DIMENSIONS.get(tables[n]) or TABLES[tables[n]])}"
+        column = (
+            f"{names[n]}.{self._one(self._words.dimensions.get(tables[n]) or self._words.tables[tables[n]])}"
+        )
         if self._sometimes(0.03):
             return f"{self._hostile(tables, names)} = 1"
         made = self._one(
@@ -286,4 +337,6 @@ class Grammar:
 
     def _hostile(self, tables: list[str], names: list[str]) -> str:
         n = self._random.randrange(len(tables))
-        return self._one(HOSTILE).format(c=f"{names[n]}.{self._one(TABLES[tables[n]])}", t=names[n])
+        return self._one(HOSTILE).format(
+            c=f"{names[n]}.{self._one(self._words.tables[tables[n]])}", t=names[n]
+        )

@@ -32,7 +32,7 @@ def test_verdict(pair: Pair) -> None:
     got = verdict(pair)
     if pair.accept:
         assert isinstance(got, Question), got.to_dict()
-        assert execution_sql(got)
+        assert got.privacy is not None or execution_sql(got)
         return
     assert isinstance(got, Refusal), f"accepted as {got.sql}"
     assert got.code == pair.code
@@ -50,7 +50,7 @@ def test_verdict(pair: Pair) -> None:
 
 
 def test_there_are_enough_pairs_and_each_is_explained() -> None:
-    assert len(pairs()) >= 150
+    assert len(pairs()) >= 250
     for path in HERE.glob("*.sql"):
         lines = path.read_text("utf-8").splitlines()
         for number, line in enumerate(lines):
@@ -123,7 +123,8 @@ def _rewritten(sql: str, choose: list[int]) -> str:
     return "".join(parts)
 
 
-_REWRITABLE = [p for p in pairs() if p.code != "SYNTAX"]
+# The tokenizer takes all that follows EXECUTE as one token; `test_templates.py` rewrites these.
+_REWRITABLE = [p for p in pairs() if p.code != "SYNTAX" and not p.sql.upper().startswith("EXECUTE")]
 
 
 @settings(max_examples=300, deadline=None)
@@ -184,6 +185,6 @@ def test_equal_meanings_have_one_normal_form(one: str, other: str) -> None:
 def test_a_normal_form_is_its_own_normal_form() -> None:
     for pair in pairs():
         got = verdict(pair)
-        if isinstance(got, Question):
+        if isinstance(got, Question) and got.template is None:
             again = check(got.sql, room(pair.room), pair.asker)
             assert again.sql == got.sql

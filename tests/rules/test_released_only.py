@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
+import highspy
+import numpy as np
 import pytest
 
-from hitoku.questions import check, execution_sql
+from hitoku.disclosure.margins import suppressed
+from hitoku.disclosure.plan import plan
+from hitoku.questions import check, execution_sql, survey_sql
 
 from .clear import database
 from .pairs import room
@@ -61,10 +65,17 @@ def worlds() -> Iterator[list[duckdb.DuckDBPyConnection]]:
         connection.close()
 
 
-def released(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+def released(
+    connection: duckdb.DuckDBPyConnection, sql: str, *, suppress: bool = True
+) -> list[tuple[Any, ...]]:
     """The rows that reach every threshold, in the order in which they would be released."""
     question = check(sql, room(), "shop")
-    cells = connection.execute(execution_sql(question)).fetchall()
+    text = survey_sql(question) if suppress else None
+    withheld: dict[int, frozenset[int] | None] = {}
+    if text is not None:
+        table = connection.sql(text).to_arrow_table()
+        withheld = suppressed(question, plan(question, room(), ["shop"]), table)
+    cells = connection.execute(execution_sql(question, None, withheld)).fetchall()
     outputs = len(question.outputs)
     rows = [
         row[:outputs]
@@ -124,3 +135,151 @@ def test_the_units_of_the_rest_are_those_of_its_union(worlds: list[duckdb.DuckDB
         (row,) = worlds[3].execute(execution_sql(question)).fetchall()
         assert row[:3] == (None, None, None)
         assert 1 < row[3] <= 9
+
+
+# --- totals beside their parts: a withheld group must not follow from what is released ---
+
+REGIONS = "SELECT region, vip, COUNT(*) AS n FROM customers GROUP BY region, vip"
+WITH_TOTALS = [
+    # the question's branches: its text, and the keys it groups by or the condition it has
+    (
+        f"{REGIONS} UNION ALL SELECT region, NULL, COUNT(*) FROM customers GROUP BY region",
+        ["region, vip", "region"],
+    ),
+    (f"{REGIONS} UNION ALL SELECT 'all', NULL, COUNT(*) FROM customers", ["region, vip", ""]),
+    (
+        "SELECT COUNT(*) AS n, vip, 'any' AS region FROM customers GROUP BY vip UNION ALL SELECT COUNT(*), vip, region FROM customers GROUP BY vip, region UNION ALL SELECT COUNT(*), NULL, region FROM customers GROUP BY region",
+        ["vip", "region, vip", "region"],
+    ),
+    (
+        f"{REGIONS} UNION ALL SELECT region, NULL, COUNT(*) FROM customers GROUP BY region UNION ALL SELECT NULL, vip, COUNT(*) FROM customers GROUP BY vip UNION ALL SELECT NULL, NULL, COUNT(*) FROM customers",
+        ["region, vip", "region", "vip", ""],
+    ),
+    (
+        "SELECT region, COUNT(*) AS n FROM customers GROUP BY region UNION ALL SELECT region, COUNT(*) FROM customers WHERE vip GROUP BY region UNION ALL SELECT region, COUNT(*) FROM customers WHERE NOT vip GROUP BY region",
+        ["region", "region|vip", "region|NOT vip"],
+    ),
+    (
+        "SELECT region, COUNT(*) AS n FROM customers GROUP BY region UNION ALL SELECT NULL, COUNT(*) FROM customers WHERE region < 'o' OR region IS NULL UNION ALL SELECT NULL, COUNT(*) FROM customers WHERE region > 'a' OR region IS NULL UNION ALL SELECT NULL, COUNT(*) FROM customers",
+        ["region", "|region < 'o' OR region IS NULL", "|region > 'a' OR region IS NULL", ""],
+    ),
+]
+PEOPLE: list[list[tuple[str | None, bool | None, int]]] = [
+    [("tiny", True, 3)],
+    [("tiny", True, 2), ("tiny", False, 4), ("mid", True, 14), ("mid", False, 1)],
+    [("aaa", None, 1), ("bbb", True, 25), ("ccc", False, 9), (None, True, 2), ("ddd", True, 11)],
+]
+
+
+@pytest.fixture(scope="module")
+def towns() -> Iterator[list[duckdb.DuckDBPyConnection]]:
+    """Worlds with one row a person, so that who knows the numbers of rows knows those of people."""
+    made: list[duckdb.DuckDBPyConnection] = []
+    base = world([])
+    schema = base.sql("SELECT * FROM customers LIMIT 0").to_arrow_table()
+    base.close()
+    for people in PEOPLE:
+        connection = duckdb.connect()
+        connection.register("empty", schema)
+        connection.execute("CREATE TABLE customers AS SELECT * FROM empty")
+        usual = [("north", True, 30), ("north", False, 24), ("south", True, 17), ("south", False, 40)]
+        number = 0
+        for region, vip, many in [*usual, *people]:
+            connection.executemany(
+                "INSERT INTO customers (phone, name_sealed, region, age, vip, spend) VALUES (?, 'x', ?, 30, ?, 1)",
+                [[f"p{number + n}", region, vip] for n in range(many)],
+            )
+            number += many
+        made.append(connection)
+    yield made
+    for connection in made:
+        connection.close()
+
+
+def narrow(connection: duckdb.DuckDBPyConnection, sql: str, branches: list[str], suppress: bool) -> list[str]:
+    """The withheld groups of which a receiver can exclude 0 or the minimum, from the released rows alone.
+
+    The receiver knows which kinds of people there are (region and vip), and not how many of each. Rows are
+    told apart by branch and keys here: by asking branch by branch what an answer without suppression shows,
+    and looking which of these rows the answer has.
+    """
+    minimum = 10
+    kinds = connection.execute(
+        "SELECT region, vip, COUNT(*) FROM customers GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    shown = released(connection, sql, suppress=suppress)
+    parts: list[tuple[list[int], int, bool]] = []
+    for branch, one in zip(branches, sql.split(" UNION ALL "), strict=True):
+        keys, _, condition = branch.partition("|")
+        by = [key.strip() for key in keys.split(",") if key]
+        rows = f"SELECT region, vip, ({condition or 'TRUE'}) IS TRUE AS inside FROM customers"
+        members = connection.execute(f"SELECT DISTINCT region, vip, inside FROM ({rows})").fetchall()
+        inside = {(region, vip) for region, vip, is_inside in members if is_inside}
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for place, (region, vip, _) in enumerate(kinds):
+            if (region, vip) in inside:
+                groups.setdefault(tuple({"region": region, "vip": vip}[key] for key in by), []).append(place)
+        names = [c[0] for c in connection.execute(one).description]
+        places = {key: n for n, key in enumerate(names) if key in by}
+        count = next(n for n, name in enumerate(names) if name == "n" or "count" in name.lower())
+        connection.execute(one).fetchall()
+        for group, cells in groups.items():
+            total = sum(kinds[place][2] for place in cells)
+            found = any(
+                row[count] == total and all(row[places[key]] == group[n] for n, key in enumerate(by))
+                for row in shown
+            )
+            parts.append((cells, total, found))
+    return [
+        f"{cells}"
+        for cells, total, _ in parts
+        if total < minimum and not _free(len(kinds), parts, cells, minimum)
+    ]
+
+
+def _free(size: int, parts: list[tuple[list[int], int, bool]], cells: list[int], minimum: int) -> bool:
+    reach = []
+    for way in (1.0, -1.0):
+        program: Any = highspy.Highs()
+        program.setOptionValue("output_flag", False)
+        for place in range(size):
+            program.addVar(0.0, 10_000.0)
+            program.changeColCost(place, way if place in cells else 0.0)
+        for inside, total, found in parts:
+            if found:
+                places = np.array(inside, dtype=np.int32)
+                program.addRow(float(total), float(total), len(inside), places, np.ones(len(inside)))
+        program.run()
+        assert program.getModelStatus() == highspy.HighsModelStatus.kOptimal
+        reach.append(way * program.getObjectiveValue())
+    return bool(reach[0] < 1e-6 and reach[1] > minimum - 1e-6)
+
+
+@pytest.mark.parametrize(("sql", "branches"), WITH_TOTALS)
+def test_a_withheld_group_does_not_follow_from_totals(towns, sql, branches) -> None:
+    for connection in towns:
+        assert narrow(connection, sql, branches, suppress=True) == []
+
+
+def test_without_suppression_it_follows(towns) -> None:
+    """The planted fault: the receiver above is able to read it."""
+    for sql, branches in WITH_TOTALS:
+        assert any(narrow(connection, sql, branches, suppress=False) for connection in towns), sql
+
+
+def test_windows_and_limits_do_not_see_what_suppression_withholds(towns) -> None:
+    """A group withheld for the sake of another has no rank, is in no total, and takes no place of a LIMIT."""
+    total = "SELECT region, NULL, COUNT(*), COUNT(*) FROM customers GROUP BY region"
+    parts = "SELECT region, vip, COUNT(*) AS n, SUM(COUNT(*)) OVER (PARTITION BY region) AS s FROM customers GROUP BY region, vip"
+    sql = f"{parts} UNION ALL {total}"
+    taken = 0
+    for connection in towns:
+        before, rows = released(connection, sql, suppress=False), released(connection, sql)
+        taken += len(before) - len(rows)
+        for region, vip, _, s in rows:
+            if vip is not None:
+                assert s == sum(row[2] for row in rows if row[0] == region and row[1] is not None)
+        ordered = released(connection, f"{sql} ORDER BY region, vip, n LIMIT 3")
+        full = released(connection, f"{sql} ORDER BY region, vip, n")
+        assert ordered == full[:3]
+    assert taken > 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from hitoku.errors import InputError, Refusal
 
 if TYPE_CHECKING:
     from hitoku.ask import Sent
+    from hitoku.ask.preview import Preview as Asked
     from hitoku.disclosure.answer import Answer
 
 __all__ = ["ask", "explain"]
@@ -24,6 +26,7 @@ Member = Annotated[str | None, Parameter(name="--as")]
 Sql = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Csv = Annotated[bool, Parameter(name="--csv", negative="")]
+Preview = Annotated[bool, Parameter(name="--preview", negative="")]
 
 
 def _sql(text: str) -> str:
@@ -41,10 +44,14 @@ def ask(
     room: Path = Path(),
     member: Member = None,
     to: list[str] | None = None,
+    users_noise: int | None = None,
+    epsilon: str | None = None,
+    preview: Preview = False,
+    plot: Path | None = None,
     json_: Json = False,
     csv_: Csv = False,
 ) -> int:
-    """Ask a question of a room and show the answer.
+    """Ask a question of a room and show the answer. The same question again has the same answer, at no cost.
 
     Parameters
     ----------
@@ -56,6 +63,14 @@ def ask(
         Who asks; may be left out if only one member on this machine may.
     to
         Who receives the answer; the asker by default.
+    users_noise
+        Where noise is added: how many units' contributions it hides, 10 to 100000. More noise costs less.
+    epsilon
+        Where noise is added: what the question may cost; the least noise for that is taken.
+    preview
+        Ask nothing: show what the question would cost each owner's accounts, and what they have left.
+    plot
+        Draw the answer, with its noise's bands, into this file: .svg, or .json for a Vega-Lite specification.
     json_
         Print one JSON object.
     csv_
@@ -65,20 +80,71 @@ def ask(
     from hitoku.node.local import open_room
 
     text = _sql(sql)
+    if plot is not None and plot.suffix not in {".svg", ".json"}:
+        raise InputError(f"{plot}: a plot is an .svg or a .json file")
     progress = TerminalProgress()
+    found: Asked | None = None
+    answer: Answer | Sent | None = None
     try:
         handle = open_room(room, member, progress=progress)
         receivers = tuple(to) if to else handle.receivers
-        receive = handle.me in receivers
-        answer = handle.ask(text, receivers=receivers) if receive else handle.send(text, receivers=receivers)
+        if preview:
+            found = handle.preview(text, receivers=receivers, users_noise=users_noise, epsilon=epsilon)
+        elif handle.me in receivers:
+            answer = handle.ask(text, receivers=receivers, users_noise=users_noise, epsilon=epsilon)
+        else:
+            answer = handle.send(text, receivers=receivers, users_noise=users_noise, epsilon=epsilon)
     except Refusal as refusal:
         # For the caret under the clause; `main` shows it.
         refusal.asked_sql = text  # type: ignore[attr-defined]
         raise
     finally:
         progress.close()
-    _print(answer, json_, csv_)
+    if found is not None:
+        words = json.dumps(found.to_dict(), ensure_ascii=False) if json_ else "\n".join(previewed(found))
+        sys.stdout.write(words + "\n")
+    elif answer is not None:
+        _print(answer, json_, csv_)
+        if plot is not None:
+            _draw(answer, plot)
     return 0
+
+
+def _draw(answer: Answer | Sent, place: Path) -> None:
+    """Write the plot. The answer is shown already: it is not lost where this fails."""
+    from hitoku.ask import Sent
+    from hitoku.room.files import write_whole
+
+    if isinstance(answer, Sent):
+        raise InputError(f"{place}: the answer went to others: there is nothing to draw here")
+    drawn = answer.to_svg() if place.suffix == ".svg" else json.dumps(answer.chart(), ensure_ascii=False)
+    write_whole(place, drawn.encode())
+
+
+def previewed(preview: Asked) -> list[str]:
+    """A preview in words. Nothing of it is free text: names and numbers were checked when it came."""
+    lines = []
+    if preview.answered is not None:
+        lines.append("Answered already: the same answer would be given again, at no cost.")
+    if preview.users_noise is not None:
+        lines.append(f"Noise of {preview.users_noise} units' contributions.")
+    for owner, account in preview.accounts:
+        more = "any number of" if account.questions is None else f"about {account.questions:,}"
+        since = "" if account.period == "ever" else f" in {account.period}"
+        lines.append(
+            f"{owner}'s account for {account.unit}: costs epsilon {_short(account.cost)} alone; "
+            f"{_short(account.spent)} of {account.epsilon} are spent{since}; {more} such questions remain."
+        )
+    if not preview.accounts:
+        lines.append("It costs no privacy budget.")
+    for owner, window in preview.windows:
+        lines.append(f"{owner} allows {window.left:,} more questions of {window.table} ({window.window}).")
+    return lines
+
+
+def _short(number: str) -> str:
+    """A decimal with four digits behind the point, rounded up."""
+    return str(Decimal(number).quantize(Decimal("0.0001"), ROUND_CEILING))
 
 
 def _print(answer: Answer | Sent, as_json: bool, as_csv: bool) -> None:
@@ -131,12 +197,19 @@ def explain(sql: Sql, *, room: Path = Path(), member: Member = None, json_: Json
 
 def _accepted(data: dict[str, Any]) -> list[str]:
     question = data["question"]
+    from hitoku.questions.words import reveal_tree
+
     lines = ["Accepted. What runs, in normal form:", f"  {question['sql']}"]
+    if question["template"]:
+        lines.append(f"  the template {question['template']}, with its values")
+    lines += ["What each output tells, of which columns:", *reveal_tree(question["outputs"])]
     for t in question["thresholds"]:
         lines.append(
             f"  {t['owner']}'s rule: each row must rest on at least {t['minimum']} distinct "
             f"{t['table']}.{t['column']}"
         )
+    if not question["thresholds"]:
+        lines.append(f"  {question['protected_by'][:1].upper()}{question['protected_by'][1:]}")
     for choice in data["protections"]:
         if not choice["supported"]:
             lines.append(f"Not by {choice['protection']}: {choice['reason']}")

@@ -18,7 +18,7 @@ from hitoku.ports import SystemClock
 from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
 from hitoku.room.canonical import agreement_hash, canonical
 from hitoku.room.changes import changes, must_sign
-from hitoku.room.directory import MemberDirectory
+from hitoku.room.directory import MemberDirectory, Workspace
 from hitoku.room.files import load_room, read_text, save_room
 from hitoku.room.settings import Settings
 from hitoku.room.signing import missing, problems, sign, verify
@@ -345,6 +345,55 @@ def diff(path: Path, other: Path | None = None, *, json_: Json = False) -> int:
     lines.append("must sign: " + (", ".join(sorted(signers.current | signers.previous)) or "nobody"))
     _out(data, "\n".join(one_line(line) for line in lines), json_)
     return 0
+
+
+@app.command
+def budgets(
+    path: Path = Path(),
+    *,
+    member: Annotated[str | None, Parameter(name="--as")] = None,
+    json_: Json = False,
+) -> int:
+    """Show how much of their accounts and access budgets the owners on this machine have spent.
+
+    Parameters
+    ----------
+    path
+        The room's directory, or its room.yaml.
+    member
+        Only this member's.
+    json_
+        Print one JSON object.
+    """
+    workspace = Workspace.open(path)
+    names = list(workspace.members) if member is None else [workspace.member(member).name]
+    accounts: list[dict[str, Any]] = []
+    windows: list[dict[str, Any]] = []
+    for name in names:
+        directory = workspace.members[name]
+        agreement = directory.room(workspace.room).agreement
+        records = directory.records(str(agreement.id), SystemClock())
+        accounts += [account.to_dict() for account in records.accounts(agreement)]
+        windows += [{"owner": name, **window.to_dict()} for window in records.windows(agreement)]
+        records.store.close()
+    lines = [_account(a) for a in accounts] + [
+        f"{w['owner']}'s table {w['table']}: {w['left']:,} of {w['budget']:,} questions left ({w['window']}"
+        + (")" if w["since"] is None else f" of {w['since']})")
+        for w in windows
+    ]
+    words = "\n".join(one_line(line) for line in lines or ["no member here has an account"])
+    _out({"accounts": accounts, "windows": windows}, words, json_)
+    return 0
+
+
+def _account(account: dict[str, Any]) -> str:
+    spent, left = account["spent"], account["left"]
+    since = "" if account["period"] == "ever" else f" in {account['period']}"
+    return (
+        f"{account['owner']}'s account for {account['unit']}: epsilon {spent['epsilon']} of "
+        f"{account['epsilon']} spent{since} (delta {account['delta']}) by {account['charges']:,} questions; "
+        f"{left['percent']} % of what can be spent is left"
+    )
 
 
 @app.command

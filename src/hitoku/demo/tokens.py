@@ -3,24 +3,13 @@
 
 from __future__ import annotations
 
-import base64
 import math
-import secrets
-import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from hitoku.demo import story
-from hitoku.demo.data import write_flights, write_planes
+from hitoku.demo import stage, story
 from hitoku.errors import InputError, Refusal
-from hitoku.room.agreement import Agreement, Room
-from hitoku.room.canonical import agreement_hash
-from hitoku.room.directory import MemberDirectory, write_peers
-from hitoku.room.files import load_room, save_room
-from hitoku.room.keys import SECRET_FILE
-from hitoku.room.private import write_private
-from hitoku.room.signing import sign
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +17,6 @@ if TYPE_CHECKING:
     from hitoku.disclosure.answer import Answer
 
 __all__ = ["run"]
-
-_MARK: Final = ".hitoku-demo"
-_OWNERS: Final = {"airport": "flights", "registry": "planes"}
 
 
 def run(directory: Path, console: Console) -> dict[str, Any]:
@@ -40,11 +26,15 @@ def run(directory: Path, console: Console) -> dict[str, Any]:
         InputError: the directory is not the demo's, or the data is not installed.
     """
     began = time.monotonic()
-    _prepare(directory)
+    stage.prepare(directory)
     console.print(f"Everything of this demo is in [b]{directory.resolve()}[/b]; delete it when you like.")
-    members = _members(directory, console)
-    room = _room(directory, members, console)
-    _encrypt(directory, members, room, console)
+    members = stage.members(directory, story.ABILITIES, console)
+    room = stage.room(directory, members, story.agreement, console)
+    console.print(
+        "Both owners allow counts and mean delays by manufacturer and engine, joined on the tail number,"
+    )
+    console.print(f"and only for groups of at least {story.MINIMUM} distinct aircraft.")
+    stage.encrypt(directory, members, room, story.SCHEMAS, console)
     _host_view(directory, console)
     answer = _ask(directory, console)
     _refused(directory, console)
@@ -60,82 +50,6 @@ def run(directory: Path, console: Console) -> dict[str, Any]:
     }
 
 
-def _say(console: Console, title: str) -> None:
-    console.print()
-    console.rule(f"[b]{title}", align="left")
-
-
-def _prepare(directory: Path) -> None:
-    if directory.exists():
-        if directory.is_symlink() or not (directory / _MARK).is_file():
-            raise InputError(f"{directory}: is there and is not this demo's; name another with --directory")
-        shutil.rmtree(directory)
-    try:
-        directory.mkdir(parents=True)
-        (directory / _MARK).write_text("Made by `hitoku demo`; it may be deleted.\n", "utf-8")
-    except OSError as error:
-        raise InputError(f"{directory}: cannot be made ({error.strerror})") from None
-
-
-def _members(directory: Path, console: Console) -> dict[str, MemberDirectory]:
-    _say(console, "1  Three members, each with a key of its own")
-    members = {name: MemberDirectory.create(directory / name, name) for name in story.ABILITIES}
-    rows = {
-        "airport": write_flights(members["airport"].path / "tables" / "flights.parquet"),
-        "registry": write_planes(members["registry"].path / "tables" / "planes.parquet"),
-    }
-    console.print(
-        f"airport/   an airport operator, owns flights: {rows['airport']:,} flights out of New York, 2013"
-    )
-    console.print(f"registry/  an aircraft registry, owns planes: {rows['registry']:,} aircraft")
-    console.print("host/      runs the SQL; owns nothing, gets nothing")
-    # The two owners agree on a secret between themselves; the host never has it.
-    secret = base64.b64encode(secrets.token_bytes(32))
-    for owner in _OWNERS:
-        write_private(members[owner].path / SECRET_FILE, secret, "the shared secret")
-    return members
-
-
-def _room(directory: Path, members: dict[str, MemberDirectory], console: Console) -> Agreement:
-    _say(console, "2  A room: what may be asked, signed by all three")
-    path = directory / "room.yaml"
-    keys = {name: member.keys().public_key() for name, member in members.items()}
-    save_room(Room(agreement=Agreement.model_validate(story.agreement(keys))), path)
-    write_peers(directory, {name: name for name in members})
-    for member in members.values():
-        room = sign(load_room(path), member.name, member.keys())
-        member.remember(room)
-        save_room(room, path)
-    agreement = load_room(path).agreement
-    console.print(f"room.yaml: {agreement.name!r}, {agreement_hash(agreement)[:23]}…")
-    console.print(
-        "Both owners allow counts and mean delays by manufacturer and engine, joined on the tail number,"
-    )
-    console.print(f"and only for groups of at least {story.MINIMUM} distinct aircraft.")
-    return agreement
-
-
-def _encrypt(directory: Path, members: dict[str, MemberDirectory], room: Agreement, console: Console) -> None:
-    from hitoku import columns
-
-    _say(console, "3  Each owner encrypts its table on its own side")
-    for owner, table in _OWNERS.items():
-        began = time.monotonic()
-        place = members[owner].path
-        encrypted = place / f"{table}.encrypted.parquet"
-        columns.encrypt(
-            place / "tables" / f"{table}.parquet",
-            encrypted,
-            story.SCHEMAS[table],
-            room.settings,
-            str(room.id),
-            members[owner].keys({}).shared_secret(),
-        )
-        shutil.copyfile(encrypted, directory / "host" / "tables" / f"{table}.parquet")
-        seconds = time.monotonic() - began
-        console.print(f"{owner} -> host: {table}.parquet, encrypted, rows shuffled ({seconds:.1f} s)")
-
-
 def _host_view(directory: Path, console: Console) -> None:
     from pyarrow import parquet
     from rich.table import Table
@@ -143,7 +57,7 @@ def _host_view(directory: Path, console: Console) -> None:
 
     from hitoku.disclosure.render import clean
 
-    _say(console, "4  What the host sees: two rows of flights")
+    stage.say(console, "4  What the host sees: two rows of flights")
     file = parquet.ParquetFile(directory / "host" / "tables" / "flights.parquet")
     rows = next(file.iter_batches(batch_size=2)).to_pydict()
     table = Table("column", "first row", "second row", show_edge=False, pad_edge=False)
@@ -156,7 +70,7 @@ def _host_view(directory: Path, console: Console) -> None:
 def _ask(directory: Path, console: Console) -> Answer:
     from hitoku.node.local import open_room
 
-    _say(console, "5  The airport asks one question of both tables")
+    stage.say(console, "5  The airport asks one question of both tables")
     console.print(story.QUESTION, markup=False, highlight=False)
     console.print()
     began = time.monotonic()
@@ -171,7 +85,7 @@ def _refused(directory: Path, console: Console) -> None:
     from hitoku.cli.show import refusal
     from hitoku.node.local import open_room
 
-    _say(console, "6  A question on an encrypted column is refused, before anything runs")
+    stage.say(console, "6  A question on an encrypted column is refused, before anything runs")
     console.print(story.REFUSED, markup=False, highlight=False)
     console.print()
     try:
@@ -185,7 +99,7 @@ def _refused(directory: Path, console: Console) -> None:
 def _check(directory: Path, answer: Answer, console: Console) -> bool:
     import duckdb
 
-    _say(console, "7  Is it right? The same question by plain DuckDB on the clear tables")
+    stage.say(console, "7  Is it right? The same question by plain DuckDB on the clear tables")
     with duckdb.connect() as connection:
         rows = connection.execute(
             story.TRUTH,
@@ -226,7 +140,7 @@ def _learned(answer: Answer, console: Console) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    _say(console, "8  Who learned what")
+    stage.say(console, "8  Who learned what")
     assumptions: list[str] = []
     for member in dict.fromkeys(item.member for item in answer.leakage.learned):
         console.print(f"{member} learns")
@@ -242,7 +156,7 @@ def _learned(answer: Answer, console: Console) -> None:
 
 
 def _next(directory: Path, console: Console, seconds: float) -> None:
-    _say(console, "What to try next")
+    stage.say(console, "What to try next")
     for line in (
         f"hitoku ask '{story.NEXT}' --room {directory}",
         f"hitoku explain '{story.NOT_THIS}' --room {directory}",

@@ -36,10 +36,15 @@ class Withheld:
         some: False where no rule withholds anything; True where groups were withheld that together reach
             every minimum; else None: there may or may not be some.
         thresholds: what each released row had to reach: table, column, owner, minimum.
+        summary: totals over all withheld groups together, by output column; only where `some` is True and
+            the room agrees to tell them.
+        further: whether groups above the minimum may be withheld, too, because others would follow from them.
     """
 
     some: bool | None
     thresholds: tuple[tuple[str, str, str, int], ...]
+    summary: tuple[tuple[str, int | float], ...] = ()
+    further: bool = False
 
     def words(self) -> str:
         """One sentence for people."""
@@ -50,7 +55,10 @@ class Withheld:
             for table, column, owner, minimum in self.thresholds
         )
         if self.some:
-            return f"Some groups are withheld: they do not rest on at least {demands}."
+            others = "; ".join(f"{name} {value:,}" for name, value in self.summary)
+            told = f" Together they have: {others}." if others else ""
+            more = ", or would tell of one that does not" if self.further else ""
+            return f"Some groups are withheld: they do not rest on at least {demands}{more}.{told}"
         return f"Groups that do not rest on at least {demands} are not shown, and not told of."
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,6 +68,8 @@ class Withheld:
             "some": self.some,
             "reason": self.words(),
             "thresholds": [dict(zip(names, t, strict=True)) for t in self.thresholds],
+            "summary": [{"column": name, "total": value} for name, value in self.summary],
+            "further": self.further,
         }
 
 
@@ -85,6 +95,11 @@ class Answer:
         salt: random, so that the digest, which goes to owners that do not receive, tells no small answer.
         budget: what it cost of a privacy budget; None where the room has none.
         ledger: the entry in the member's ledger; None where none is kept.
+        noise: how the figures were noised: mechanism, unit, standard deviations, half-widths of 95 % bands,
+            the threshold for groups; None where they are exact.
+        bands: a `pyarrow.Table`, row by row beside `table`, with columns ``<name>_low`` and
+            ``<name>_high`` for each output that is one noised aggregate: where the exact figure (with bounded
+            contributions) lies with 95 % confidence. None where nothing is noised.
     """
 
     table: Any
@@ -101,6 +116,8 @@ class Answer:
     salt: str
     budget: Mapping[str, Any] | None = None
     ledger: Mapping[str, Any] | None = None
+    noise: Mapping[str, Any] | None = None
+    bands: Any = None
 
     @property
     def digest(self) -> str:
@@ -158,11 +175,13 @@ class Answer:
         Dates and times are ISO 8601, decimals are text, numbers that are not finite the texts ``NaN``,
         ``Infinity`` and ``-Infinity``, bytes base64.
         """
-        columns = [[_json(v) for v in column.to_pylist()] for column in self.table.columns]
         return {
             **self._facts(),
             "columns": [{"name": f.name, "type": str(f.type)} for f in self.table.schema],
-            "rows": [list(row) for row in zip(*columns, strict=True)],
+            "rows": _rows(self.table),
+            "bands": None
+            if self.bands is None
+            else {"columns": self.bands.column_names, "rows": _rows(self.bands)},
         }
 
     def _facts(self) -> dict[str, Any]:
@@ -180,16 +199,13 @@ class Answer:
             "salt": self.salt,
             "budget": None if self.budget is None else dict(self.budget),
             "ledger": None if self.ledger is None else dict(self.ledger),
+            "noise": None if self.noise is None else dict(self.noise),
         }
 
     def to_message(self) -> dict[str, Any]:
         """The answer as it travels to a receiver: facts as JSON, rows as an Arrow IPC stream in base64."""
-        import pyarrow as pa
-
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self.table.schema) as writer:
-            writer.write_table(self.table)
-        return {**self._facts(), "arrow": base64.b64encode(sink.getvalue()).decode()}
+        bands = None if self.bands is None else _stream(self.bands)
+        return {**self._facts(), "arrow": _stream(self.table), "bands": bands}
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any], sender: str) -> Answer:
@@ -201,6 +217,10 @@ class Answer:
         try:
             facts = dict(message)
             table = _table(facts.pop("arrow"))
+            bands = facts.pop("bands")
+            bands = None if bands is None else _table(bands)
+            if bands is not None and bands.num_rows != table.num_rows:
+                raise ValueError("bands of other rows")
             withheld, leakage = facts.pop("withheld"), facts.pop("leakage")
             texts = {
                 name: _text(facts.pop(name))
@@ -215,6 +235,8 @@ class Answer:
                         (_text(t["table"]), _text(t["column"]), _text(t["owner"]), _count(t["minimum"]))
                         for t in withheld["thresholds"]
                     ),
+                    _summary(withheld.get("summary", [])),
+                    _sure(withheld.get("further", False)),
                 ),
                 leakage=Leakage(
                     tuple(
@@ -229,6 +251,8 @@ class Answer:
                 ),
                 budget=_mapping(facts.pop("budget")),
                 ledger=_mapping(facts.pop("ledger")),
+                noise=_mapping(facts.pop("noise")),
+                bands=bands,
                 **texts,
             )
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -236,6 +260,22 @@ class Answer:
         if facts:
             raise PeerError(f"{sender!r} sent an answer that cannot be read")
         return answer
+
+    def chart(self, column: str | None = None) -> dict[str, Any]:
+        """A Vega-Lite specification of one column, with the noise's bands; see `hitoku.disclosure.plot`."""
+        from hitoku.disclosure.plot import chart
+
+        return chart(self, column)
+
+    def to_svg(self, column: str | None = None) -> str:
+        """The same as SVG; needs the extra ``plots``.
+
+        Raises:
+            InputError: the extra is not installed, or there is nothing to plot.
+        """
+        from hitoku.disclosure.plot import svg
+
+        return svg(self, column)
 
     def _repr_html_(self) -> str:
         """The answer in a notebook."""
@@ -250,6 +290,20 @@ class Answer:
         yield from terminal(self)
 
 
+def _rows(table: Any) -> list[list[Any]]:
+    columns = [[_json(v) for v in column.to_pylist()] for column in table.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _stream(table: Any) -> str:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return base64.b64encode(sink.getvalue()).decode()
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > limits.MAX_SQL_CHARS * 2:
         raise ValueError("not a text")
@@ -258,6 +312,12 @@ def _text(value: object) -> str:
 
 def _flag(value: object) -> bool | None:
     if value is not None and not isinstance(value, bool):
+        raise ValueError("not a flag")
+    return value
+
+
+def _sure(value: object) -> bool:
+    if not isinstance(value, bool):
         raise ValueError("not a flag")
     return value
 
@@ -282,6 +342,19 @@ def _count(value: object) -> int:
     if type(value) is not int:
         raise ValueError("not a number")
     return value
+
+
+def _summary(value: object) -> tuple[tuple[str, int | float], ...]:
+    if not isinstance(value, list) or len(value) > limits.MAX_OUTPUT_COLUMNS:
+        raise ValueError("not a summary")
+    found: list[tuple[str, int | float]] = []
+    for item in value:
+        total = item["total"]
+        whole = type(total) is int and abs(total) < 2**127
+        if not whole and not (type(total) is float and math.isfinite(total)):
+            raise ValueError("not a number")
+        found.append((_text(item["column"]), total))
+    return tuple(found)
 
 
 def _arrow_text(value: object) -> str:

@@ -17,7 +17,8 @@ class Cells:
         question: hash of the question they answer.
         table: a `pyarrow.Table` with the question's output columns in order, then the plan's hidden
             columns.
-        applied: what the protection itself already applied: ``threshold``, ``noise``.
+        applied: what the protection itself already applied: ``threshold``, ``noise``, ``suppression`` (of
+            what follows from totals), ``rounding`` (of counts).
     """
 
     question: str

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from hitoku.disclosure.noise import Noise, noise_of
 from hitoku.errors import Refusal
 from hitoku.room.accounting import Charge
 from hitoku.room.agreement import Ability, Room
 from hitoku.room.canonical import canonical_json, digest
+from hitoku.room.rules import CustomRule
 
 if TYPE_CHECKING:
     from hitoku.questions.question import Question
@@ -44,6 +46,9 @@ class DisclosurePlan:
             order them itself, so that their order tells nothing.
         receivers: the members the answer goes to, sorted.
         charges: what the noised figures cost each owner's accounts; empty where nothing is noised.
+        noise: how the figures are noised; None where they are not.
+        round_counts: counts are rounded to multiples of it before anything is made of them; 1: they are not.
+        summary: whether the totals of all withheld groups together are told, where these are enough units.
     """
 
     question: str
@@ -51,6 +56,9 @@ class DisclosurePlan:
     sort_by: tuple[str, ...]
     receivers: tuple[str, ...]
     charges: tuple[Charge, ...] = ()
+    noise: Noise | None = None
+    round_counts: int = 1
+    summary: bool = False
 
     @property
     def hash(self) -> str:
@@ -96,10 +104,25 @@ def plan(
                 rule=f"members.{name}.abilities",
                 remedy=f"send the answer to {' or '.join(sorted(able)) or 'nobody: no member has `receive`'}",
             )
-    del users_noise
+        for table in question.sources:
+            allowed = table.rule.allowed_result_receivers if isinstance(table.rule, CustomRule) else None
+            if allowed is not None and name not in allowed:
+                raise Refusal(
+                    "RECEIVER_NOT_ALLOWED",
+                    f"{table.owner!r} does not let {name!r} receive answers about {table.name!r}",
+                    rule=f"tables.{table.name}.rule.allowedResultReceivers",
+                    owner=table.owner,
+                    remedy=f"send the answer to {' or '.join(sorted(set(allowed) & able)) or 'nobody'}",
+                )
+    noise: Noise | None = None
+    charges: tuple[Charge, ...] = ()
+    if question.privacy is not None:
+        noise, charges = noise_of(question.privacy, users_noise)
     thresholds = tuple(
         Threshold(c.alias, c.table, c.column, c.owner, c.minimum)
         for c in sorted(question.constraints, key=lambda c: c.alias)
     )
     sort_by = () if question.ordered else tuple(o.name for o in question.outputs)
-    return DisclosurePlan(question.hash, thresholds, sort_by, to)
+    release = room.agreement.release
+    multiple, summary = (release.round_counts, release.summary) if thresholds else (1, False)
+    return DisclosurePlan(question.hash, thresholds, sort_by, to, charges, noise, multiple, summary)

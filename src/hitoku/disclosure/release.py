@@ -7,6 +7,7 @@ of the others, in dictionaries, in unused bytes behind NULLs or beside slices, o
 
 from __future__ import annotations
 
+import math
 import secrets
 from array import array
 from collections.abc import Iterable
@@ -16,19 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hitoku.disclosure.answer import Answer, Withheld
+from hitoku.disclosure.margins import protected
 from hitoku.errors import DisclosureError
+from hitoku.questions.running import TOTAL, summarised
 from hitoku.room.consent import moment
 
 if TYPE_CHECKING:
     from hitoku.disclosure.cells import Cells
     from hitoku.disclosure.leakage import Leakage
+    from hitoku.disclosure.noise import Draws
     from hitoku.disclosure.plan import DisclosurePlan
     from hitoku.ports import Clock
     from hitoku.questions.question import Question
 
 __all__ = ["release"]
 
-_KNOWN: Final = frozenset({"threshold"})
+_KNOWN: Final = frozenset({"threshold", "suppression", "rounding"})
 
 
 def release(
@@ -40,8 +44,19 @@ def release(
     protection: str,
     run: str,
     clock: Clock,
+    draws: Draws | None = None,
 ) -> Answer:
     """Apply what the plan demands and the protection has not applied yet, and make the Answer.
+
+    Args:
+        cells: what the protection computed.
+        plan: what must be applied.
+        question: the question.
+        leakage: who learns what.
+        protection: its name.
+        run: the run's id.
+        clock: dates the answer.
+        draws: noise that was drawn ahead for this plan, if any; the caller closes it.
 
     Raises:
         DisclosureError: the cells belong to another question, are not of the plan's form, or carry
@@ -51,6 +66,21 @@ def release(
         raise DisclosureError("the cells belong to another question than the plan: nothing is released")
     if not cells.applied <= _KNOWN:
         raise DisclosureError("the cells carry something applied that the plan does not ask for")
+    facts: dict[str, Any] = {
+        "sql": question.sql,
+        "question": question.hash,
+        "room": question.room_hash,
+        "run": run,
+        "asker": question.asker,
+        "receivers": plan.receivers,
+        "protection": protection,
+        "leakage": leakage,
+        "released_at": moment(clock.now()),
+        "salt": secrets.token_hex(32),
+    }
+    if question.privacy is not None or plan.noise is not None:
+        return _noised(cells, plan, question, draws, facts)
+    _suits(cells, plan, question)
     applied = "threshold" in cells.applied
     names = [o.name for o in question.outputs]
     hidden = [] if applied else [t.alias for t in plan.thresholds]
@@ -58,8 +88,10 @@ def release(
     if not isinstance(table, pa.Table) or table.column_names[: len(names)] != names:
         raise DisclosureError("the cells do not have the question's columns: nothing is released")
     rest = [f"{alias}_rest" for alias in hidden]
+    totals = _totals(plan, question) if hidden else {}
     given = sorted(table.column_names[len(names) :])
-    if given not in (sorted(hidden), sorted(hidden + rest)) or {*hidden, *rest} & set(names):
+    forms = (sorted(hidden), sorted(hidden + rest), sorted([*hidden, *rest, *totals]))
+    if given not in forms or {*hidden, *rest, *totals} & set(names):
         raise DisclosureError("the cells do not have the plan's hidden columns: nothing is released")
 
     try:
@@ -67,19 +99,67 @@ def release(
     except pa.ArrowException:  # its words may quote a value
         raise DisclosureError("the cells cannot be put into the plan's form: nothing is released") from None
     some = _withheld(table, plan) if plan.thresholds else False
+    withheld = Withheld(
+        some,
+        tuple((t.table, t.column, t.owner, t.minimum) for t in plan.thresholds),
+        _summary(table, totals) if some else (),
+        protected(question, plan),
+    )
+    return Answer(table=released, withheld=withheld, **facts)
+
+
+def _suits(cells: Cells, plan: DisclosurePlan, question: Question) -> None:
+    """Refuse cells that lack what only the place where they were made could do, or did it unasked.
+
+    Groups that follow from totals had to be withheld before window functions, set operations and LIMIT, and
+    counts rounded before any expression; neither can be made up for here.
+    """
+    for name, planned in (
+        ("suppression", protected(question, plan)),
+        ("rounding", plan.round_counts > 1),
+    ):
+        if planned and name not in cells.applied:
+            raise DisclosureError(f"the cells lack {name}, which the plan asks for: nothing is released")
+        if not planned and name in cells.applied:
+            raise DisclosureError("the cells carry something applied that the plan does not ask for")
+
+
+def _totals(plan: DisclosurePlan, question: Question) -> dict[str, str]:
+    """The hidden columns of a summary, and the output each is the total of."""
+    if not plan.summary:
+        return {}
+    return {f"{TOTAL}{place}": question.outputs[place].name for place in summarised(question.form)}
+
+
+def _summary(table: Any, totals: dict[str, str]) -> tuple[tuple[str, int | float], ...]:
+    """The totals over all withheld groups; called only where these together are enough units."""
+    found: list[tuple[str, int | float]] = []
+    for column, name in totals.items():
+        value = table.column(column)[0].as_py() if column in table.column_names and table.num_rows else None
+        if type(value) is int or (type(value) is float and math.isfinite(value)):
+            found.append((name, value))
+    return tuple(found)
+
+
+def _noised(
+    cells: Cells, plan: DisclosurePlan, question: Question, draws: Draws | None, facts: dict[str, Any]
+) -> Answer:
+    """The Answer of a noised question: what was withheld is covered by the noise; nothing is told of it."""
+    from hitoku.disclosure.noise import Draws
+    from hitoku.disclosure.noising import described, noised
+
+    if plan.noise is None or cells.applied or plan.thresholds:
+        raise DisclosureError("the plan and the cells do not agree about noise: nothing is released")
+    source = Draws(plan.noise) if draws is None else draws
+    try:
+        table, bands = noised(cells.table, question, plan.noise, source)
+    except pa.ArrowException:  # its words may quote a value
+        raise DisclosureError("the cells cannot be put into the plan's form: nothing is released") from None
+    finally:
+        if draws is None:
+            source.close()
     return Answer(
-        table=released,
-        sql=question.sql,
-        question=question.hash,
-        room=question.room_hash,
-        run=run,
-        asker=question.asker,
-        receivers=plan.receivers,
-        protection=protection,
-        withheld=Withheld(some, tuple((t.table, t.column, t.owner, t.minimum) for t in plan.thresholds)),
-        leakage=leakage,
-        released_at=moment(clock.now()),
-        salt=secrets.token_hex(32),
+        table=table, bands=bands, noise=described(question, plan.noise), withheld=Withheld(False, ()), **facts
     )
 
 

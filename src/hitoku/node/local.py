@@ -6,172 +6,28 @@ Each node reads only its own directory and answers the same messages that it wou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from functools import cached_property
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hitoku import ask as way
+from hitoku import limits
 from hitoku.disclosure.plan import default_receivers
 from hitoku.errors import InputError, PeerError, Refusal, RoomError
+from hitoku.node.member import LocalNode
 from hitoku.ports import Clock, NoProgress, Progress, SystemClock
-from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
+from hitoku.room.agreement import Ability, Agreement
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.directory import MemberDirectory, Workspace
-from hitoku.room.files import write_whole
-from hitoku.transport.heads import give_own_head
-from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
+from hitoku.room.directory import Workspace
+from hitoku.transport.in_process import InProcessNetwork
 
 if TYPE_CHECKING:
+    from hitoku.ask.preview import Preview
     from hitoku.disclosure.answer import Answer
-    from hitoku.protections.base import Protection
-    from hitoku.protections.tokens import Tokens
     from hitoku.questions import Explanation
-    from hitoku.room.records import Records
 
 __all__ = ["LocalNode", "RoomHandle", "open_room"]
-
-
-class LocalNode:
-    """One member's node in this process."""
-
-    def __init__(
-        self,
-        directory: MemberDirectory,
-        shared: Room,
-        network: InProcessNetwork,
-        clock: Clock,
-        progress: Progress,
-    ) -> None:
-        self._directory = directory
-        before = directory.known(shared)
-        self.room = directory.room(shared)
-        self.peers: InProcessPeers = network.join(directory.name, self.handle)
-        self._clock = clock
-        self._progress = progress
-        self._prepared: Tokens | None = None
-        self._forget_tables(before)
-
-    def _forget_tables(self, before: Agreement | None) -> None:
-        """Delete the host's copies of tables that left the room, or are another owner's now.
-
-        A copy that stayed could be asked about under a rule that its owner never saw.
-        """
-        member = self.room.agreement.member(self._directory.name)
-        if member is None or Ability.HOST not in member.abilities:
-            return
-        # Tables of every earlier version, not only of the one known: signing or verifying a version makes
-        # it known too, and a crash may have come between.
-        left = {t.name: t for version in self.room.history for t in version.agreement.tables}
-        left = {n: t for n, t in left.items() if self.room.agreement.table(n) is None}
-        for table in (*left.values(), *(() if before is None else before.tables)):
-            now = self.room.agreement.table(table.name)
-            gone = now is None or now.owner != table.owner
-            while gone and (path := self._directory.table_file(table.name)) is not None:
-                path.unlink()
-                self.records.deleted(table.name, "it left the room" if now is None else "it has a new owner")
-
-    def handle(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
-        """Answer a message that another member sent.
-
-        Raises:
-            PeerError: the sender is no member, or this member has no such duty.
-            HitokuError: whatever the duty raises.
-        """
-        agreement = self.room.agreement
-        me = agreement.member(self._directory.name)
-        if me is None or agreement.member(sender) is None:
-            raise PeerError(f"{sender!r} is no member of this room")
-        kind = message["kind"]
-        if kind == "hitoku/head-request/1":
-            return give_own_head(self.records, sender, message)
-        if me.name in agreement.owners():
-            if kind == "hitoku/consent-request/1":
-                return self._owner().consent(sender, message)
-            if kind == "hitoku/settle/1":
-                return self._owner().settle(sender, message)
-        if Ability.HOST in me.abilities:
-            if kind == "hitoku/run-request/1":
-                return self._host().run(sender, message)
-            if kind == "hitoku/cancel/1":
-                return self._host().cancel(sender, message)
-        if kind == "hitoku/deliver/1" and Ability.RECEIVE in me.abilities:
-            return way.Receiver(me.name, self.room, self._keep).deliver(sender, message)
-        raise PeerError(f"{me.name!r} does not answer such messages")
-
-    @cached_property
-    def records(self) -> Records:
-        """What this member remembers of the room."""
-        records = self._directory.records(str(self.room.agreement.id), self._clock)
-        records.accept(self.room.agreement)
-        records.recover()
-        return records
-
-    def prepare(self) -> None:
-        """Start what takes a while on a host, while others are still checking the question."""
-        me = self.room.agreement.member(self._directory.name)
-        if me is None or Ability.HOST not in me.abilities or self._prepared is not None:
-            return
-        from hitoku.engine.tables import TableFile
-        from hitoku.protections.tokens import Tokens
-
-        files: dict[str, TableFile] = {}
-        for table in self.room.agreement.tables:
-            path = self._directory.table_file(table.name)
-            if path is not None:
-                files[table.name] = TableFile(path, "csv" if path.suffix == ".csv" else "parquet")
-        self._prepared = Tokens(files)
-        self._prepared.prepare()
-
-    def cancel(self) -> None:
-        """End a running question on this host, from another thread."""
-        if self._prepared is not None:
-            self._prepared.cancel()
-
-    def close(self) -> None:
-        """End what was prepared and not used."""
-        if self._prepared is not None:
-            self._prepared.close()
-            self._prepared = None
-        if "records" in self.__dict__:
-            self.records.store.close()
-
-    def _owner(self) -> way.Owner:
-        return way.Owner(self.room, self.peers, self.records, self._directory.keys(), self._clock)
-
-    def _host(self) -> way.Host:
-        from hitoku.executors.local import Local
-
-        return way.Host(
-            room=self.room,
-            peers=self.peers,
-            records=self.records,
-            runner=self._protection,
-            executor=Local(),
-            progress=self._progress,
-            clock=self._clock,
-        )
-
-    def _protection(self, name: ProtectionName, tables: tuple[str, ...]) -> Protection:
-        for table in tables:
-            declared = self.room.agreement.table(table)
-            if self._directory.table_file(table) is None:
-                raise Refusal(
-                    "TABLE_NOT_AT_HOST",
-                    f"host {self._directory.name!r} has no copy of table {table!r}",
-                    owner=None if declared is None else declared.owner,
-                    remedy=f"its owner encrypts it and puts it into the host's tables/ as {table}.parquet",
-                )
-        self.prepare()
-        if name is not ProtectionName.TOKENS or self._prepared is None:
-            raise InputError(f"this host cannot run the protection {name}")
-        return self._prepared
-
-    def _keep(self, answer: Answer) -> None:
-        place = self._directory.path / "answers"
-        place.mkdir(exist_ok=True)
-        write_whole(place / f"{answer.run}.json", json.dumps(answer.to_dict(), allow_nan=False).encode())
 
 
 class RoomHandle:
@@ -211,16 +67,28 @@ class RoomHandle:
         return agreement_hash(self.room.agreement)
 
     def ask(
-        self, sql: str, *, receivers: Iterable[str] | None = None, progress: Progress | None = None
+        self,
+        sql: str,
+        *,
+        receivers: Iterable[str] | None = None,
+        progress: Progress | None = None,
+        users_noise: int | None = None,
+        epsilon: Decimal | str | None = None,
     ) -> Answer:
         """Ask a question and receive its answer.
+
+        Asked again, it has the same answer and costs nothing, as long as the tables stay as they are.
 
         Args:
             sql: one SQL statement over the room's tables.
             receivers: who else receives the answer; this member must be among them.
             progress: hears about the phases.
+            users_noise: how many units' contributions the noise hides, 10 to 100,000: more costs less. The
+                accounts' own number where it is larger, and where nothing is said.
+            epsilon: what the question may cost of every account; the least noise for that is taken.
 
         Raises:
+            InputError: `users_noise` and `epsilon` are both given, or one is out of its range.
             Refusal: a rule does not allow it; says which, whose, and what to change. Also where this
                 member may not receive: then `send` is the way.
             PeerError: another member cannot be reached or failed.
@@ -233,13 +101,19 @@ class RoomHandle:
                 rule=f"members.{self.me}.abilities",
                 remedy="send the answer to who may receive: `--to MEMBER`, in Python `send`",
             )
-        answer = self._go(sql, to, progress)
+        answer = self._go(sql, to, progress, users_noise, epsilon)
         if isinstance(answer, way.Sent):
             raise PeerError("the answer went to others")
         return answer
 
     def send(
-        self, sql: str, *, receivers: Iterable[str] | None = None, progress: Progress | None = None
+        self,
+        sql: str,
+        *,
+        receivers: Iterable[str] | None = None,
+        progress: Progress | None = None,
+        users_noise: int | None = None,
+        epsilon: Decimal | str | None = None,
     ) -> way.Sent:
         """Ask a question whose answer goes to others.
 
@@ -247,13 +121,16 @@ class RoomHandle:
             sql: one SQL statement over the room's tables.
             receivers: who receives the answer; all who may, where nobody is named and this member may not.
             progress: hears about the phases.
+            users_noise: as for `ask`.
+            epsilon: as for `ask`.
 
         Raises:
+            InputError: `users_noise` and `epsilon` are both given, or one is out of its range.
             Refusal: a rule does not allow it.
             PeerError: another member cannot be reached or failed.
         """
         to = self.receivers if receivers is None else tuple(receivers)
-        done = self._go(sql, to, progress)
+        done = self._go(sql, to, progress, users_noise, epsilon)
         return done if isinstance(done, way.Sent) else way.Sent(done.run, done.question, done.receivers)
 
     @property
@@ -261,14 +138,78 @@ class RoomHandle:
         """Who receives where nobody is named: this member, if it may, otherwise all who may."""
         return default_receivers(self.room, self.me)
 
-    def _go(self, sql: str, to: tuple[str, ...], progress: Progress | None) -> Answer | way.Sent:
+    def preview(
+        self,
+        sql: str,
+        *,
+        receivers: Iterable[str] | None = None,
+        users_noise: int | None = None,
+        epsilon: Decimal | str | None = None,
+    ) -> Preview:
+        """What a question would cost each owner's accounts. Reads no data and charges nothing.
+
+        Args:
+            sql: one SQL statement over the room's tables.
+            receivers: as for `ask`.
+            users_noise: as for `ask`.
+            epsilon: as for `ask`.
+
+        Raises:
+            InputError: `users_noise` and `epsilon` are both given, or one is out of its range.
+            Refusal: a rule does not allow it.
+            PeerError: another member cannot be reached or failed.
+        """
+        from hitoku.ask.preview import preview
+
+        to = self.receivers if receivers is None else tuple(receivers)
+        try:
+            noise = self._noise(sql, to, users_noise, epsilon)
+            return preview(sql, self.room, self._peers, to, noise)
+        finally:
+            self._close()
+
+    def _go(
+        self,
+        sql: str,
+        to: tuple[str, ...],
+        progress: Progress | None,
+        users_noise: int | None,
+        epsilon: Decimal | str | None,
+    ) -> Answer | way.Sent:
         try:
             for node in self._nodes:
                 node.prepare()
-            return way.ask(sql, self.room, self._peers, self._node.records, progress or self._progress, to)
+            noise = self._noise(sql, to, users_noise, epsilon)
+            hears = progress or self._progress
+            return way.ask(sql, self.room, self._peers, self._node.records, hears, to, noise)
         finally:
-            for node in self._nodes:
-                node.close()
+            self._close()
+
+    def _noise(
+        self, sql: str, to: tuple[str, ...], users_noise: int | None, epsilon: Decimal | str | None
+    ) -> int | None:
+        """The noise that is asked for, in units' contributions."""
+        if epsilon is None:
+            if users_noise is not None and not (
+                limits.MIN_USERS_NOISE <= users_noise <= limits.MAX_USERS_NOISE
+            ):
+                raise InputError(f"users_noise is {limits.MIN_USERS_NOISE} to {limits.MAX_USERS_NOISE}")
+            return users_noise
+        if users_noise is not None:
+            raise InputError("say either users_noise or epsilon: each sets the other")
+        try:
+            most = Decimal(epsilon)
+        except InvalidOperation:
+            raise InputError("epsilon is a decimal number") from None
+        if not (most.is_finite() and most > 0):
+            raise InputError("epsilon is a number above 0")
+        from hitoku.ask.preview import noise_for
+
+        return noise_for(sql, self.room, self.me, to, most)
+
+    def _close(self) -> None:
+        for node in self._nodes:
+            node.close()
 
     def cancel(self) -> None:
         """End the question that another thread is asking with this handle; that thread gets an EngineError.

@@ -45,7 +45,7 @@ class Select:
         return Relation({item.name: item.value for item in self.items}, self.scope.rows, self.block)
 
 
-def selected(select: exp.Select, rules: Rules, ctes: Mapping[str, exp.Query], depth: int = 0) -> Select:
+def selected(select: exp.Select, rules: Rules, ctes: Mapping[str, exp.Query]) -> Select:
     """Check a SELECT and everything in its FROM; ORDER BY, LIMIT and WITH are the caller's.
 
     Raises:
@@ -57,7 +57,7 @@ def selected(select: exp.Select, rules: Rules, ctes: Mapping[str, exp.Query], de
         *("order", "limit", "offset", "with_"),
         clause="SELECT",
     )
-    scope = Scope(rules, ctes, lambda query: _nested(query, rules, ctes, depth + 1))
+    scope = Scope(rules, ctes, lambda query: _nested(query, rules, ctes))
     scope.open(select)
     expressions = Expressions(scope)
     where = select.args.get("where")
@@ -83,7 +83,7 @@ def selected(select: exp.Select, rules: Rules, ctes: Mapping[str, exp.Query], de
     return made
 
 
-def _nested(query: exp.Query, rules: Rules, ctes: Mapping[str, exp.Query], depth: int) -> Relation:
+def _nested(query: exp.Query, rules: Rules, ctes: Mapping[str, exp.Query]) -> Relation:
     """A common table expression or subquery as a source."""
     while isinstance(query, exp.Subquery):
         only(query, "this", "alias", clause="FROM")
@@ -94,7 +94,7 @@ def _nested(query: exp.Query, rules: Rules, ctes: Mapping[str, exp.Query], depth
         if query.args.get(part) is not None:
             what = part.strip("_").upper()
             raise refuse("NESTED_CLAUSE", clause="FROM", node=query.args[part], what=what)
-    inner = selected(query, rules, ctes, depth)
+    inner = selected(query, rules, ctes)
     if inner.distinct:
         raise refuse("NESTED_CLAUSE", clause="FROM", node=query, what="DISTINCT")
     return inner.relation

@@ -11,21 +11,29 @@ from sqlglot import exp
 from hitoku.errors import Refusal
 from hitoku.questions.blocks import Select, check_grouped, selected
 from hitoku.questions.changes import added, possible
+from hitoku.questions.custom import one_mode
+from hitoku.questions.derive import Derivation, derive
 from hitoku.questions.duties import completed
 from hitoku.questions.edits import edited
 from hitoku.questions.form import Block, Form, Item, Order, Value
 from hitoku.questions.literals import whole_number
 from hitoku.questions.names import identifier, span_of
 from hitoku.questions.nodes import only
+from hitoku.questions.overlap import box_of
+from hitoku.questions.privacy import private
 from hitoku.questions.question import OutputColumn, OutputKind, Question, UnitConstraint
 from hitoku.questions.refusals import refuse
 from hitoku.questions.render import normal_text
 from hitoku.questions.rules import Rules
-from hitoku.questions.running import unit_count
 from hitoku.questions.sets import alike, branches, renamed
+from hitoku.questions.templates import Execution, asked, bound
 from hitoku.questions.text import parse
+from hitoku.questions.thresholds import thresholds
+from hitoku.questions.units import unit_count
+from hitoku.questions.verdict import judge, minimum
 from hitoku.room.agreement import Ability, Room
 from hitoku.room.canonical import agreement_hash
+from hitoku.room.rules import CustomRule
 
 __all__ = ["check"]
 
@@ -47,14 +55,21 @@ def check(sql: str, room: Room, asker: str) -> Question:
     if member is None or Ability.QUERY not in member.abilities:
         change = None if member is None else added(f"members.{member.name}.abilities", Ability.QUERY.value)
         raise refuse("NOT_AN_ASKER", rule="members", change=change, asker=asker[:63])
-    rules = Rules(room.agreement, asker)
+    execution: Execution | None = None
     try:
-        form = _form(parse(sql), rules)
-        return _question(form, rules, asker, agreement_hash(room.agreement))
+        execution = asked(sql)
+        template, tree = (None, parse(sql)) if execution is None else bound(execution, room.agreement)
+        rules = Rules(room.agreement, asker, template)
+        return _question(_form(tree, rules), rules, asker, agreement_hash(room.agreement))
     except RecursionError:
         raise refuse("TOO_DEEP", clause="SQL", limit="200") from None
     except Refusal as refusal:
-        refusal.change = possible(refusal.change, room.agreement) or edited(refusal, sql)
+        # A template's text is not the asker's to edit.
+        edit = None if execution is not None else edited(refusal, sql)
+        change = possible(refusal.change, room.agreement)
+        if execution is not None and change is not None and change.action == "edit":
+            change = None
+        refusal.change = change or edit
         raise
 
 
@@ -178,8 +193,20 @@ def _count(tree: exp.Query, part: str) -> int | None:
 
 def _question(form: Form, rules: Rules, asker: str, room_hash: str) -> Question:
     tables = sorted({table for block in form.blocks for table in block.all_tables})
+    kind = rules.kind(tables)
+    one_mode(rules, tables)
+    derivation = derive(form, rules)
+    judge(derivation, rules)
+    for name in tables:
+        rule = rules.table(name).rule
+        if isinstance(rule, CustomRule) and rule.overlap_columns:
+            box_of(form.blocks, rules.table(name))
     text = normal_text(form)
-    constraints = () if form.blocks[0].listing else _constraints(rules, tables)
+    privacy = private(form, rules)
+    exact = not form.blocks[0].listing and privacy is None
+    constraints = _constraints(derivation, rules, tables) if exact else ()
+    if exact and not constraints and kind is not CustomRule:
+        raise refuse("NO_THRESHOLD", clause="FROM")
     return Question(
         sql=text,
         asker=asker,
@@ -190,24 +217,24 @@ def _question(form: Form, rules: Rules, asker: str, room_hash: str) -> Question:
         constraints=constraints,
         sources=tuple(rules.table(name) for name in tables),
         form=form,
+        privacy=privacy,
+        reveals=derivation.outputs,
+        template=None if rules.template is None else rules.template.name,
     )
 
 
-def _constraints(rules: Rules, tables: list[str]) -> tuple[UnitConstraint, ...]:
-    found = [
+def _constraints(derivation: Derivation, rules: Rules, tables: list[str]) -> tuple[UnitConstraint, ...]:
+    return tuple(
         UnitConstraint(
-            table=table.name,
-            column=constraint.column_name,
-            owner=table.owner,
-            minimum=constraint.minimum,
-            sql=unit_count(table.name, constraint.column_name),
+            table=unit.table.name,
+            column=unit.column,
+            owner=unit.table.owner,
+            minimum=minimum(unit, derivation),
+            sql=unit_count(unit.table.name, unit.column),
             alias=f"_hitoku_unit_{number}",
         )
-        for number, (table, constraint) in enumerate(rules.constraints(tables), 1)
-    ]
-    if not found:
-        raise refuse("NO_THRESHOLD", clause="FROM")
-    return tuple(found)
+        for number, unit in enumerate(thresholds(rules, tables), 1)
+    )
 
 
 def _output(form: Form, place: int) -> OutputColumn:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from hitoku import limits
+from hitoku.questions import custom
 from hitoku.questions.blocks import Select
 from hitoku.questions.changes import set_to
 from hitoku.questions.expressions import Expressions
@@ -12,6 +13,7 @@ from hitoku.questions.refusals import refuse
 from hitoku.questions.remedies import no_statistics
 from hitoku.questions.rows import Rows, connected
 from hitoku.questions.rules import Rules
+from hitoku.questions.thresholds import thresholds
 from hitoku.room import rules as room_rules
 
 __all__ = ["completed"]
@@ -26,8 +28,11 @@ def completed(made: Select, rules: Rules) -> Block:
     rows = _rows(made)
     if len(rows.all_tables) > limits.MAX_TABLES_PER_QUESTION:
         raise refuse("TOO_MANY_TABLES", clause="FROM", limit=str(limits.MAX_TABLES_PER_QUESTION))
-    if rules.kind(rows.all_tables) is room_rules.ListRule:
+    kind = rules.kind(rows.all_tables)
+    if kind is room_rules.ListRule:
         return _listed(made, rows, rules)
+    if kind is room_rules.CustomRule:
+        return _custom(made, rows, rules)
     block = made.block
     if block is None:
         for item in made.items:
@@ -46,6 +51,18 @@ def completed(made: Select, rules: Rules) -> Block:
     return block
 
 
+def _custom(made: Select, rows: Rows, rules: Rules) -> Block:
+    """Groups, or rows where no table's rule lets statistics leave only."""
+    block = made.block
+    custom.one_mode(rules, rows.all_tables)
+    if block is None or not any(item.value.aggregate for item in block.items):
+        custom.statistics_only(rules, rows.all_tables, grouped=block is not None, node=made.written)
+    if block is not None:
+        _units_are_counted(rows, rules)
+        return block
+    return _distinct_rows(made, rows, rules)
+
+
 def _rows(made: Select) -> Rows:
     block = made.block
     if block is None:
@@ -55,17 +72,17 @@ def _rows(made: Select) -> Rows:
 
 def _units_are_counted(rows: Rows, rules: Rules) -> None:
     """A threshold that counted NULLs as people would pass on rows of nobody."""
-    for table, constraint in rules.constraints(rows.all_tables):
-        ref = Ref(table.name, constraint.column_name)
+    for unit in thresholds(rules, rows.all_tables):
+        ref = Ref(unit.table.name, unit.column)
         if not rules.nulls_told(ref, rows.proven):
             raise refuse(
                 "UNIT_NULLS_COUNTED",
                 clause="FROM",
-                rule=f"tables.{table.name}.rule.outputConstraints",
-                owner=table.owner,
-                table=table.name,
-                column=constraint.column_name,
-                change=set_to(f"tables.{table.name}.columns.{constraint.column_name}.nullable", False),
+                rule=f"tables.{ref.table}.rule.{unit.field}",
+                owner=unit.table.owner,
+                table=ref.table,
+                column=ref.column,
+                change=set_to(f"tables.{ref.table}.columns.{ref.column}.nullable", False),
             )
 
 
@@ -92,6 +109,11 @@ def _listed(made: Select, rows: Rows, rules: Rules) -> Block:
             table=name,
             asker=rules.asker,
         )
+    return _distinct_rows(made, rows, rules)
+
+
+def _distinct_rows(made: Select, rows: Rows, rules: Rules) -> Block:
+    """Each row once, and no fingerprint in it."""
     if not made.distinct:
         name = next((n for n in rows.tables if rules.table(n).owner != rules.asker), rows.tables[0])
         raise refuse(
@@ -103,7 +125,7 @@ def _listed(made: Select, rows: Rows, rules: Rules) -> Block:
         )
     for item in made.items:
         _list_item(item.value, rules, made.expressions)
-    return Block(rows.tables, rows.on, (), rows.where, (), made.items, (), listing=True)
+    return Block(rows.tables, rows.on, rows.lefts, rows.where, (), made.items, (), listing=True)
 
 
 def _list_item(value: Value, rules: Rules, expressions: Expressions) -> None:

@@ -13,6 +13,7 @@ from hitoku.errors import Refusal
 from hitoku.questions.check import check
 from hitoku.questions.question import Question
 from hitoku.questions.wording import translated
+from hitoku.questions.words import protected_by
 from hitoku.room.agreement import Room
 
 __all__ = ["Choice", "Explainer", "Explanation", "Verdict", "explain"]
@@ -101,9 +102,16 @@ def _described(question: Question) -> dict[str, Any]:
         "tables": list(question.tables),
         "owners": list(question.owners),
         "outputs": [
-            {"name": o.name, "kind": o.kind.value, "sources": [list(s) for s in o.sources]}
-            for o in question.outputs
+            {
+                "name": o.name,
+                "kind": o.kind.value,
+                "sources": [list(s) for s in o.sources],
+                "reveals": [reveal.to_dict() for reveal in reveals],
+            }
+            for o, reveals in zip(question.outputs, question.reveals, strict=True)
         ],
+        "template": question.template,
+        "protected_by": protected_by(question),
         "thresholds": [
             {"table": c.table, "column": c.column, "owner": c.owner, "minimum": c.minimum}
             for c in question.constraints

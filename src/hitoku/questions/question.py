@@ -13,7 +13,9 @@ from hitoku.questions.text import parse
 if TYPE_CHECKING:
     from sqlglot import exp
 
+    from hitoku.questions.derive import Reveal
     from hitoku.questions.form import Form
+    from hitoku.questions.privacy import Privacy
     from hitoku.room.agreement import Table
 
 __all__ = ["OutputColumn", "OutputKind", "Question", "UnitConstraint"]
@@ -67,6 +69,9 @@ class Question:
         constraints: the thresholds that the tables' rules put on every output row.
         sources: the room's tables in it, sorted by name: what their files must look like.
         form: the normal form behind `sql` as data; what `execution_sql` renders.
+        privacy: the figures that noise must be added to; None where no rule demands any.
+        reveals: for each output, what it reveals of each column.
+        template: the name of the template it was asked by; None where it was asked as SQL.
     """
 
     sql: str
@@ -78,6 +83,9 @@ class Question:
     constraints: tuple[UnitConstraint, ...]
     sources: tuple[Table, ...] = field(repr=False, compare=False)
     form: Form = field(repr=False, compare=False)
+    privacy: Privacy | None = field(default=None, repr=False, compare=False)
+    reveals: tuple[tuple[Reveal, ...], ...] = field(default=(), repr=False, compare=False)
+    template: str | None = field(default=None, compare=False)
 
     @property
     def tree(self) -> exp.Query:

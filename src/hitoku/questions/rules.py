@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from hitoku import limits
 from hitoku.errors import Change, Refusal, Span
+from hitoku.questions import custom
 from hitoku.questions.changes import added, set_to
 from hitoku.questions.form import Family, Ref, Use
 from hitoku.questions.refusals import refuse
@@ -17,13 +18,16 @@ from hitoku.room.agreement import Agreement, Column, ColumnProtection, ColumnTyp
 from hitoku.room.rules import (
     AggregateFunction,
     AggregationRule,
+    CustomRule,
     JoinOperator,
     ListRule,
-    OutputConstraint,
     ScalarFunction,
 )
+from hitoku.room.templates import Template
 
-__all__ = ["Rules", "lists"]
+__all__ = ["Kind", "Rules", "lists"]
+
+Kind = type[AggregationRule] | type[ListRule] | type[CustomRule]
 
 _FAMILIES: Final = {
     ColumnType.STRING: Family.STRING,
@@ -36,11 +40,15 @@ _MAX_SUMMABLE_DIGITS: Final = 27  # leaves 11 digits of a 38-digit sum for the n
 
 
 class Rules:
-    """What the owners of the tables allow this asker."""
+    """What the owners of the tables allow this asker.
 
-    def __init__(self, agreement: Agreement, asker: str) -> None:
+    `template` is the template of the room that the question was asked by, if it was.
+    """
+
+    def __init__(self, agreement: Agreement, asker: str, template: Template | None = None) -> None:
         self.agreement = agreement
         self.asker = asker
+        self.template = template
         self._parts = 0
 
     def spend(self, parts: int, node: exp.Expr) -> None:
@@ -81,29 +89,37 @@ class Rules:
                 owner=table.owner,
                 table=name,
             )
+        if isinstance(table.rule, CustomRule):
+            custom.allowed(self, table, table.rule, node)
         return table
 
-    def kind(self, tables: Iterable[str]) -> type[AggregationRule] | type[ListRule]:
+    def kind(self, tables: Iterable[str]) -> Kind:
         """The one kind of rule that all tables of a question have."""
-        listing: set[str] = set()
-        counting: set[str] = set()
+        found: dict[Kind, set[str]] = {}
         for name in tables:
-            (listing if isinstance(self.table(name).rule, ListRule) else counting).add(name)
-        if listing and counting:
+            rule = self.table(name).rule
+            found.setdefault(AggregationRule if rule is None else type(rule), set()).add(name)
+        kinds = [kind for kind in (CustomRule, ListRule, AggregationRule) if kind in found]
+        if len(kinds) > 1:
+            first = min(found[kinds[0]])
             raise refuse(
                 "RULE_KINDS_DIFFER",
                 clause="FROM",
-                rule=f"tables.{min(listing)}.rule",
-                owner=self.table(min(listing)).owner,
-                tables=", ".join(sorted(listing)),
-                others=", ".join(sorted(counting)),
+                rule=f"tables.{first}.rule",
+                owner=self.table(first).owner,
+                tables=", ".join(sorted(found[kinds[0]])),
+                others=", ".join(sorted(name for kind in kinds[1:] for name in found[kind])),
             )
-        return ListRule if listing else AggregationRule
+        return kinds[0] if kinds else AggregationRule
 
     def joinable(self, use: Use) -> None:
         """Refuse a column that its rule does not list for joins."""
-        table = self.table(use.ref.table)
-        if table.rule is None or use.ref.column not in table.rule.join_columns:
+        rule = self.table(use.ref.table).rule
+        if isinstance(rule, CustomRule):
+            column = self.column(use.ref)
+            if column.protection is ColumnProtection.SEALED:
+                raise custom.encrypted(self, use, column, "JOIN")
+        elif rule is None or use.ref.column not in rule.join_columns:
             raise self._refusal("JOIN_COLUMN", use, "joinColumns", "JOIN", use.ref.column)
 
     def comparable(self, left: Use, right: Use) -> None:
@@ -142,7 +158,10 @@ class Rules:
         """Refuse AND or OR in a join condition where a rule does not list it."""
         for name in sorted(set(tables)):
             table = self.table(name)
-            if table.rule is not None and operator not in table.rule.allowed_join_operators:
+            rule = table.rule
+            if not (rule is None or isinstance(rule, CustomRule)) and (
+                operator not in rule.allowed_join_operators
+            ):
                 raise refuse(
                     "JOIN_OPERATOR",
                     clause="JOIN",
@@ -180,6 +199,8 @@ class Rules:
         """Refuse a scalar function that the rule of a table it is computed from does not list."""
         for name in sorted({use.ref.table for use in uses}):
             table = self.table(name)
+            if isinstance(table.rule, CustomRule):
+                continue
             listed = table.rule.scalar_functions if isinstance(table.rule, AggregationRule) else ()
             if function in listed or (function is ScalarFunction.CAST and ScalarFunction.CONVERT in listed):
                 continue  # CONVERT is another word for CAST
@@ -197,6 +218,8 @@ class Rules:
     def dimension(self, use: Use, clause: str, span: Span | None) -> None:
         """Refuse a column that may not be selected, grouped by or filtered by."""
         rule = self.table(use.ref.table).rule
+        if isinstance(rule, CustomRule):
+            return  # `verdict` knows where it goes
         listing = isinstance(rule, ListRule)
         allowed = rule.list_columns if isinstance(rule, ListRule) else rule.dimension_columns if rule else ()
         if use.ref.column in allowed:
@@ -210,7 +233,10 @@ class Rules:
         """Refuse a column that a list may not show; a fingerprint never may, whatever the rule lists."""
         self.dimension(use, "SELECT", span)
         if self._fingerprint(use):
-            raise self._refusal("LIST_FINGERPRINT", Use(use.ref, use.span or span), "listColumns", "SELECT")
+            path = f"tables.{use.ref.table}.columns.{use.ref.column}.protection"
+            raise self._refusal(
+                "LIST_FINGERPRINT", Use(use.ref, use.span or span), "listColumns", "SELECT", path=path
+            )
 
     def _fingerprint(self, use: Use) -> bool:
         return self.column(use.ref).protection is ColumnProtection.FINGERPRINT
@@ -218,7 +244,9 @@ class Rules:
     def aggregated(self, use: Use, function: AggregateFunction, clause: str) -> None:
         """Refuse an aggregate that the column's rule does not list."""
         rule = self.table(use.ref.table).rule
-        if not isinstance(rule, AggregationRule) or not lists(rule, use.ref.column, function):
+        if isinstance(rule, CustomRule):
+            custom.countable(self, use, function, clause)
+        elif not isinstance(rule, AggregationRule) or not lists(rule, use.ref.column, function):
             entry = {"columnNames": [use.ref.column], "function": function.value}
             raise self._refusal("AGGREGATE", use, "aggregateColumns", clause, entry, function=function.value)
         column = self.column(use.ref)
@@ -226,7 +254,7 @@ class Rules:
         if sums and column.precision is not None and column.precision > _MAX_SUMMABLE_DIGITS:
             path = f"tables.{use.ref.table}.columns.{use.ref.column}.precision"
             change = set_to(path, _MAX_SUMMABLE_DIGITS)
-            raise self._refusal("SUM_OVERFLOW", use, "aggregateColumns", clause, change=change)
+            raise self._refusal("SUM_OVERFLOW", use, "aggregateColumns", clause, change=change, path=path)
 
     def nulls_told(self, ref: Ref, proven: frozenset[Ref]) -> bool:
         """Whether a count of the column counts no NULL: encrypted NULLs look like values unless preserved."""
@@ -251,21 +279,6 @@ class Rules:
                     return ref
         return None
 
-    def constraints(self, tables: Iterable[str]) -> list[tuple[Table, OutputConstraint]]:
-        """The thresholds of all tables; of several on one column the strictest."""
-        found: list[tuple[Table, OutputConstraint]] = []
-        for name in sorted(tables):
-            table = self.table(name)
-            if not isinstance(table.rule, AggregationRule):
-                continue
-            strictest: dict[str, OutputConstraint] = {}
-            for constraint in table.rule.output_constraints:
-                before = strictest.get(constraint.column_name)
-                if before is None or constraint.minimum > before.minimum:
-                    strictest[constraint.column_name] = constraint
-            found.extend((table, strictest[column]) for column in sorted(strictest))
-        return found
-
     def _refusal(
         self,
         code: str,
@@ -274,9 +287,11 @@ class Rules:
         clause: str,
         entry: str | dict[str, str | list[str]] | None = None,
         change: Change | None = None,
+        path: str | None = None,
         **params: str,
     ) -> Refusal:
-        rule = f"tables.{use.ref.table}.rule.{field}"
+        custom_rule = isinstance(self.table(use.ref.table).rule, CustomRule)
+        rule = path if path and custom_rule else f"tables.{use.ref.table}.rule.{field}"
         return refuse(
             code,
             clause=clause,

@@ -22,7 +22,8 @@ threshold of any branch, whatever the set operation then made of the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
@@ -30,38 +31,61 @@ from sqlglot import exp
 from hitoku.questions.form import Block, Combined, Form, Ref, Tree
 from hitoku.questions.layers import Layers
 from hitoku.questions.names import quoted
-from hitoku.questions.render import ordered, rows_text, select_text, sql_of
-from hitoku.questions.totals import total, window_text
+from hitoku.questions.render import ordered, rows_text, select_text
+from hitoku.questions.totals import aggregate_text, number_text, rounded, total, window_text
+from hitoku.questions.units import counted_units, passing, unit_masks
 
 if TYPE_CHECKING:
     from hitoku.questions.question import UnitConstraint
 
-__all__ = ["REST", "execution_text", "unit_count"]
+__all__ = ["REST", "TOTAL", "Release", "execution_text", "summarised"]
 
 REST: Final = "_rest"
 """Ending of the hidden column with the number of units that all withheld groups rest on together."""
+TOTAL: Final = "_hitoku_total_"
+"""Beginning of the hidden column with the total of an output, by its place, over all withheld groups."""
 
 
-def unit_count(table: str, column: str) -> str:
-    """How many distinct units an output row rests on."""
-    return f"COUNT(DISTINCT {quoted(table)}.{quoted(column)})"
+@dataclass(frozen=True, slots=True)
+class Release:
+    """How the room lets answers out, as far as it shows in the SQL.
+
+    Attributes:
+        round_counts: every count is rounded to the nearest multiple of it, halves up, where it is computed:
+            no expression, HAVING, window function or ORDER BY sees another. Thresholds read exact ones.
+        summary: whether the totals of all withheld groups together are wanted.
+        withheld: by a block's place, the numbers of groups that secondary suppression withholds; None: all.
+        inexact: columns of floating-point numbers, whose sums would otherwise tell of the rows' order.
+    """
+
+    round_counts: int = 1
+    summary: bool = False
+    withheld: Mapping[int, frozenset[int] | None] = field(default_factory=dict)
+    inexact: frozenset[Ref] = frozenset()
 
 
-def _mask(table: str, column: str) -> str:
-    """A set of the units of a group, as 127 bits."""
-    unit = f"{quoted(table)}.{quoted(column)}"
-    return f"BIT_OR(1::UHUGEINT << (HASH({unit}) % 127)::UHUGEINT) FILTER (WHERE {unit} IS NOT NULL)"
+def execution_text(
+    form: Form,
+    constraints: Sequence[UnitConstraint],
+    groups: Callable[[int, Layers], str] | None = None,
+    release: Release | None = None,
+) -> str:
+    """The SQL that runs: the question's outputs, then one hidden column per constraint.
 
-
-def execution_text(form: Form, constraints: Sequence[UnitConstraint]) -> str:
-    """The SQL that runs: the question's outputs, then one hidden column per constraint."""
+    Args:
+        form: the question.
+        constraints: the thresholds.
+        groups: writes the layer of groups of a branch (counted from 1) where that is not the tables' rows.
+        release: how answers leave; exact, and without a summary, where None.
+    """
     if form.blocks[0].listing:
         return _listing_text(form)
-    passes = " AND ".join(f"{c.alias} >= {c.minimum}" for c in constraints) or "TRUE"
+    release = release or Release()
+    passes = passing(constraints)
     layers = [
         layer
         for n, block in enumerate(form.blocks, 1)
-        for layer in _Branch(n, block, form, constraints, passes).layers()
+        for layer in _Branch(n, block, form, constraints, passes, groups, release).layers()
     ]
     names = [item.name for item in form.blocks[0].items]
     cells = "_hitoku_c1"
@@ -83,23 +107,49 @@ def execution_text(form: Form, constraints: Sequence[UnitConstraint]) -> str:
     if not constraints:
         text = f"WITH {', '.join(layers)} SELECT {', '.join(outputs)} FROM _hitoku_ranked WHERE {shown}"
         return text + " ORDER BY _hitoku_r"
-    layers.append(_rest(form, constraints, passes))
+    totals = summarised(form) if release.summary else ()
+    layers.append(_rest(form, constraints, passes, totals, release.round_counts))
     # The left side is one row, so what is known of the rest comes out where no group passes, too.
     outputs += [f"{c.alias}{REST}" for c in constraints]
+    outputs += [f"{TOTAL}{place}" for place in totals]
     return (
         f"WITH {', '.join(layers)} SELECT {', '.join(outputs)} FROM _hitoku_rest LEFT JOIN "
         f"(SELECT * FROM _hitoku_ranked WHERE {shown}) ON TRUE ORDER BY _hitoku_r"
     )
 
 
-def _rest(form: Form, constraints: Sequence[UnitConstraint], passes: str) -> str:
-    masks = ", ".join(f"{c.alias}_m" for c in constraints)
+def summarised(form: Form) -> tuple[int, ...]:
+    """The places of the outputs that a summary has: COUNT and SUM of one SELECT, without DISTINCT.
+
+    Groups of several branches may be parts of one another. An expression of totals is not the total of an
+    expression, nor are distinct values those of the groups together.
+    """
+    if isinstance(form.tree, Combined) or form.blocks[0].listing:
+        return ()
+    nodes = [item.value.node for item in form.blocks[0].items]
+    return tuple(
+        place
+        for place, node in enumerate(nodes)
+        if isinstance(node, (exp.Count, exp.Sum)) and not isinstance(node.this, exp.Distinct)
+    )
+
+
+def _rest(
+    form: Form, constraints: Sequence[UnitConstraint], passes: str, totals: Sequence[int], multiple: int
+) -> str:
+    masks = ", ".join([*(f"{c.alias}_m" for c in constraints), *(f"q{place}" for place in totals)])
     cells = " UNION ALL ".join(
         f"SELECT {masks} FROM _hitoku_c{n} WHERE NOT ({passes})" for n in range(1, len(form.blocks) + 1)
     )
     counts = ", ".join(
         f"COALESCE(BIT_COUNT(BIT_OR({c.alias}_m)::HUGEINT), 0) AS {c.alias}{REST}" for c in constraints
     )
+    for place in totals:
+        if isinstance(form.blocks[0].items[place].value.node, exp.Count):
+            text = rounded(f"SUM(q{place})::BIGINT", multiple)
+        else:  # as DOUBLE nothing overflows: an error would tell
+            text = f"SUM(TRY_CAST(q{place} AS DOUBLE) ORDER BY q{place})"
+        counts += f", {text} AS {TOTAL}{place}"
     return f"_hitoku_rest AS (SELECT {counts} FROM ({cells}))"
 
 
@@ -158,13 +208,23 @@ class _Branch:
     """One SELECT in layers: per group (g, a, units), window functions (w), then outputs and sort keys."""
 
     def __init__(
-        self, number: int, block: Block, form: Form, constraints: Sequence[UnitConstraint], passes: str
+        self,
+        number: int,
+        block: Block,
+        form: Form,
+        constraints: Sequence[UnitConstraint],
+        passes: str,
+        groups: Callable[[int, Layers], str] | None,
+        release: Release,
     ) -> None:
         self._number = number
         self._block = block
         self._form = form
         self._constraints = constraints
         self._passes = passes
+        self._given = groups
+        self._release = release
+        self._totals = summarised(form) if release.summary and constraints else ()
 
     def layers(self) -> list[str]:
         """The branch's common table expressions; the last one, ``_hitoku_c`` and its number, is its cells."""
@@ -180,8 +240,12 @@ class _Branch:
             ]
         having = [f"COALESCE({total(split.upper(value.node))}, FALSE)" for value in block.having]
         units = [name for c in self._constraints for name in (c.alias, f"{c.alias}_m")]
-        made = [f"_hitoku_b{number} AS ({self._groups(split)})"]
         source = f"_hitoku_b{number}"
+        text = self._given(number, split) if self._given else self._groups(split)
+        made = [f"{source} AS ({text})"]
+        if number - 1 in self._release.withheld:
+            source = f"_hitoku_v{number}"
+            made.append(f"{source} AS (SELECT * REPLACE ({self._suppressed()}) FROM _hitoku_b{number})")
         if split.windows:
             kept = " AND ".join([f"({self._passes})", *having])
             made.append(f"_hitoku_k{number} AS (SELECT *, ({kept}) AS _hitoku_k FROM {source})")
@@ -191,47 +255,41 @@ class _Branch:
             ]
             source = f"_hitoku_w{number}"
             made.append(f"{source} AS (SELECT *, {', '.join(windows)} FROM _hitoku_k{number})")
+        units += [f"q{place}" for place in self._totals]
         last = [*outputs, *units, f"{' AND '.join(having) or 'TRUE'} AS _hitoku_h"]
         # The cells are read twice, for what passes and for the rest; they are computed once.
         kind = "AS MATERIALIZED" if self._constraints else "AS"
         return [*made, f"_hitoku_c{number} {kind} (SELECT {', '.join(last)} FROM {source})"]
 
+    def _suppressed(self) -> str:
+        """A group that suppression withholds counts as resting on nobody, so it passes no threshold."""
+        chosen = self._release.withheld[self._number - 1]
+        inside = "TRUE"
+        if chosen is not None:
+            names = [f"g{n}" for n in range(1, len(self._block.groups) + 1)]
+            number = number_text(names) if names else "1"
+            inside = f"{number} IN ({', '.join(str(n) for n in sorted(chosen))})" if chosen else "FALSE"
+        return ", ".join(
+            f"CASE WHEN {inside} THEN 0 ELSE {c.alias} END AS {c.alias}" for c in self._constraints
+        )
+
     def _groups(self, split: Layers) -> str:
         """What is computed per group, by the engine's own GROUP BY."""
         block = self._block
         first = [f"{total(group.node)} AS g{n}" for n, group in enumerate(block.groups, 1)]
-        first += [f"{sql_of(node)} AS a{n}" for n, node in enumerate(split.aggregates.values(), 1)]
-        inside = set(block.all_tables)
-        same = _representatives(block)
-        for c in self._constraints:
-            ref = same.get(Ref(c.table, c.column), Ref(c.table, c.column))
-            count = unit_count(ref.table, ref.column) if c.table in inside else str(c.minimum)
-            mask = _mask(ref.table, ref.column) if c.table in inside else "0::UHUGEINT"
-            first += [f"{count} AS {c.alias}", f"{mask} AS {c.alias}_m"]
+        first += [
+            f"{aggregate_text(node, self._release.inexact, self._release.round_counts)} AS a{n}"
+            for n, node in enumerate(split.aggregates.values(), 1)
+        ]
+        first += counted_units(block, self._constraints) + unit_masks(block, self._constraints)
+        first += [
+            f"{aggregate_text(block.items[place].value.node, self._release.inexact)} AS q{place}"
+            for place in self._totals
+        ]
         text = f"SELECT {', '.join(first)} {rows_text(block, total)}"
         if block.groups:
             text += " GROUP BY " + ", ".join(str(n) for n in range(1, len(block.groups) + 1))
         return text
-
-
-def _representatives(block: Block) -> dict[Ref, Ref]:
-    """One column for all that inner joins equate: they hold the same values in every row; one count serves.
-
-    Only conditions that are an equality and nothing else equate; under OR either side may differ.
-    """
-    same: dict[Ref, Ref] = {}
-
-    def root(ref: Ref) -> Ref:
-        while same.get(ref, ref) != ref:
-            ref = same[ref]
-        return ref
-
-    for condition in block.on:
-        if isinstance(condition.node, exp.EQ):
-            first, *others = sorted(root(use.ref) for use in condition.uses)
-            for other in others:
-                same[other] = first
-    return {ref: root(ref) for ref in same}
 
 
 def _listing_text(form: Form) -> str:

@@ -18,7 +18,7 @@ from hitoku import limits
 from hitoku.errors import Span
 from hitoku.questions.refusals import refuse
 
-__all__ = ["parse"]
+__all__ = ["characters", "parse"]
 
 _OPEN: Final = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSE: Final = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
@@ -37,7 +37,7 @@ def parse(sql: str) -> exp.Query:
     Raises:
         Refusal: the text is no single SELECT statement or set operation within the limits.
     """
-    _characters(sql)
+    characters(sql)
     try:
         tokens = _statement(_DIALECT.tokenize(sql))
         trees = _DIALECT.parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, sql)
@@ -53,7 +53,12 @@ def parse(sql: str) -> exp.Query:
     return tree
 
 
-def _characters(sql: str) -> None:
+def characters(sql: str) -> None:
+    """Refuse a text that is too long or holds a control character.
+
+    Raises:
+        Refusal: it does.
+    """
     if len(sql) > limits.MAX_SQL_CHARS:
         raise refuse("TEXT_TOO_LONG", clause="SQL", limit=str(limits.MAX_SQL_CHARS))
     for place, char in enumerate(sql):

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlglot import exp
 
+from hitoku.questions.form import Ref
 from hitoku.questions.render import sql_of
 from hitoku.questions.windows import ORDERED
 
-__all__ = ["total", "window_text"]
+__all__ = ["aggregate_text", "number_text", "rounded", "total", "window_text"]
 
 _BOOLEAN: Final = (
     *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
@@ -39,15 +41,51 @@ def _tried(node: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this="TRY", expressions=[node])
 
 
+def aggregate_text(node: exp.Expr, inexact: Collection[Ref] = (), multiple: int = 1) -> str:
+    """An aggregate of rows: counts rounded, sums of floating-point numbers in the order of their values.
+
+    Such a sum depends on the order of the rows in its last digits; in the engine's order these would be noise
+    that differs from run to run, and a little of the order in which the owner's file has its rows.
+    """
+    if isinstance(node, exp.Count):
+        return rounded(sql_of(node), multiple)
+    columns = [node.this, *node.this.expressions] if isinstance(node.this, exp.Distinct) else [node.this]
+    if not any(isinstance(c, exp.Column) and Ref(c.table, c.name) in inexact for c in columns):
+        return sql_of(node)
+    column = sql_of(columns[-1])
+    return f"{node.key.upper()}({sql_of(node.this)} ORDER BY {column})"
+
+
+def rounded(count: str, multiple: int) -> str:
+    """A count as SQL, to the nearest multiple, halves up; always the same of the same."""
+    return count if multiple == 1 else f"(({count} + {multiple // 2}) // {multiple} * {multiple})"
+
+
+def number_text(names: Sequence[str], inside: str | None = None, *, dense: bool = False) -> str:
+    """The number of a group among those of its branch, from 1, in the order of its keys.
+
+    Args:
+        names: its keys.
+        inside: only rows that are equal in this are counted together.
+        dense: whether rows with the same keys have the same number.
+    """
+    order = ", ".join(f"{name} NULLS LAST" for name in names)
+    part = "" if inside is None else f"PARTITION BY {inside} "
+    return f"{'DENSE_RANK' if dense else 'ROW_NUMBER'}() OVER ({part}ORDER BY {order})"
+
+
 def window_text(window: exp.Window, groups: int) -> str:
     """A window function over the groups with equal ``_hitoku_k``: released ones never meet withheld ones.
 
     Its arguments are NULL outside the released groups, and sums of anything but plain aggregates are taken as
-    DOUBLE, so that no overflow can fail. Where the order among equals matters it is that of the dimensions.
+    DOUBLE, so that no overflow can fail. Where the order among equals matters it is that of the dimensions,
+    and sums go by the order of their values: the engine's own order would show in the last digits.
     """
     function = window.this
     name = str(function.this)
     arguments = [_argument(name, part) for part in function.expressions]
+    if name in {"SUM", "AVG"} and window.args.get("spec") is None:
+        arguments[0] += f" ORDER BY {arguments[0]}"
     text = f"{name}({', '.join(arguments)}) OVER (PARTITION BY "
     text += ", ".join(["_hitoku_k", *(total(part) for part in window.args.get("partition_by") or ())])
     order = window.args.get("order")

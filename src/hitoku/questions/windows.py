@@ -163,6 +163,8 @@ def _frame(spec: exp.Expr | None, clause: str, order: exp.Order | None) -> exp.W
         else:
             raise refuse("WINDOW_FRAME", clause=clause, node=spec)
     backwards = places[0] == inf or places[-1] == -inf or places[0] > places[-1]
-    if str(spec.args.get("kind")).upper() != "ROWS" or order is None or (len(places) == 2 and backwards):
+    if len(places) == 1:  # from there to the current row
+        backwards = places[0] > 0
+    if str(spec.args.get("kind")).upper() != "ROWS" or order is None or backwards:
         raise refuse("WINDOW_FRAME", clause=clause, node=spec)
     return exp.WindowSpec(**made)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hitoku import limits
 from hitoku.room.rules import (
@@ -27,6 +27,7 @@ from hitoku.room.rules import (
     Rule,
 )
 from hitoku.room.settings import Settings
+from hitoku.room.templates import Template
 
 __all__ = [
     "Ability",
@@ -213,6 +214,13 @@ def _one(value: int) -> bool:
     return value == 1
 
 
+def _power(value: object) -> object:
+    """A power of ten as it is written: YAML reads `1e-6` as a number."""
+    if not isinstance(value, float):
+        return value
+    return next((f"1e-{n}" for n in range(1, 20) if float(f"1e-{n}") == value), value)
+
+
 def _usual(value: BaseModel) -> bool:
     return value == type(value)()
 
@@ -251,7 +259,14 @@ class Table(_Part):
         fields: dict[str, tuple[str, ...]] = {
             "disallowedOutputColumns": rule.disallowed_output_columns,
             "overlapColumns": rule.overlap_columns,
-            "aggregationThresholds": identities,
+            "aggregationThresholds": (
+                *identities,
+                *(
+                    o.output_column_name
+                    for t in rule.aggregation_thresholds
+                    for o in t.output_column_thresholds
+                ),
+            ),
         }
         if controls is not None:
             fields["comparisonControls"] = (
@@ -272,6 +287,22 @@ class Table(_Part):
             column = self.column(name)
             if column is not None and column.protection is ColumnProtection.SEALED:
                 raise ValueError(f"table {self.name!r}: sealed column {name!r} cannot be counted")
+        for name in identities:
+            # Whoever compares it with a literal asks about the person that the literal names.
+            if controls is not None and name in controls.allowed_literal_comparison_columns:
+                raise ValueError(
+                    f"table {self.name!r}: the identity column {name!r} cannot be compared with literals"
+                )
+        for name in rule.overlap_columns:
+            column = self.column(name)
+            if column is not None and (
+                column.protection is not ColumnProtection.CLEARTEXT
+                or column.type in {ColumnType.FLOAT, ColumnType.DOUBLE}
+            ):
+                raise ValueError(
+                    f"table {self.name!r}: overlapColumns need cleartext that is compared exactly, "
+                    f"{name!r} is {column.protection} {column.type}"
+                )
         if privacy is not None:
             for bound in privacy.bounds:
                 column = self.column(bound.column_name)
@@ -346,7 +377,7 @@ class Budget(_Part):
     owner: Name
     unit: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     epsilon: Annotated[int, Field(ge=1, le=20, strict=True)]
-    delta: Annotated[str, Field(pattern=r"^1e-([5-9]|1[0-2])$")] = "1e-6"
+    delta: Annotated[str, BeforeValidator(_power), Field(pattern=r"^1e-([5-9]|1[0-2])$")] = "1e-6"
     users_noise_per_query: Annotated[int, Field(ge=10, le=100, strict=True)] = 30
     """Every figure's noise has the standard deviation of so many units' largest contributions, or more."""
     refresh: Literal["NONE", "CALENDAR_MONTH"] = "NONE"
@@ -386,6 +417,8 @@ class Agreement(_Part):
     tables: tuple[Table, ...] = Field(default=(), max_length=limits.MAX_TABLES)
     budgets: Annotated[tuple[Budget, ...], Field(max_length=limits.MAX_TABLES, exclude_if=_empty)] = ()
     release: Annotated[Release, Field(exclude_if=_usual)] = Release()
+    templates: Annotated[tuple[Template, ...], Field(max_length=limits.MAX_TEMPLATES, exclude_if=_empty)] = ()
+    """Questions with parameters; a custom rule approves them by their hashes."""
 
     def budget(self, owner: str, unit: str) -> Budget | None:
         """The owner's account for a unit, if it has one."""
@@ -398,6 +431,10 @@ class Agreement(_Part):
     def table(self, name: str) -> Table | None:
         """The table of that name, if there is one."""
         return next((t for t in self.tables if t.name == name), None)
+
+    def template(self, name: str) -> Template | None:
+        """The template of that name, if there is one."""
+        return next((t for t in self.templates if t.name == name), None)
 
     def able(self, ability: Ability) -> tuple[Member, ...]:
         """The members that have an ability, in the order of the agreement."""
@@ -413,6 +450,7 @@ class Agreement(_Part):
             ("members", [m.name for m in self.members]),
             ("member keys", [m.key for m in self.members]),
             ("tables", [t.name for t in self.tables]),
+            ("templates", [t.name for t in self.templates]),
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"two {what} are the same")
@@ -435,7 +473,6 @@ class Agreement(_Part):
                 raise ValueError(f"host {host.name!r} receives answers: a host must receive none")
         return self
 
-
     def _check_privacy(self) -> None:
         accounts = [(b.owner, b.unit) for b in self.budgets]
         if len(set(accounts)) != len(accounts):
@@ -457,8 +494,8 @@ class Agreement(_Part):
             privacy = rule.differential_privacy
             if privacy is not None and self.budget(table.owner, privacy.account) is None:
                 raise ValueError(
-                    f"table {table.name!r}: differentialPrivacy needs a budget of {table.owner!r} for the unit "
-                    f"{privacy.account!r}"
+                    f"table {table.name!r}: differentialPrivacy needs a budget of {table.owner!r} for the "
+                    f"unit {privacy.account!r}"
                 )
 
 

@@ -3,10 +3,11 @@
 
 A new version needs the signatures of the members *whose data or duty it touches*:
 
-- a table's owner, where the table, its columns or its rule change;
+- a table's owner, where the table, its columns, its rule or its access budgets change;
+- an account's owner, where its budget changes or comes or goes;
 - the member itself, where its key or abilities change or it comes or goes;
 - every owner of a table (before and after), where others' reach over their data changes: members,
-  abilities, keys, settings, protections;
+  abilities, keys, settings, protections, templates, how answers leave;
 - a host or compute member, where its own duty begins or ends.
 
 Who owned a table and leaves, and who changes its key, signs with the key of the version before. Otherwise a
@@ -80,6 +81,12 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
         found.append(_change("protections", list(old.protections), list(new.protections), owners))
     found += _members(old, new, owners)
     found += _tables(old, new)
+    found += _budgets(old, new)
+    found += _templates(old, new, owners)
+    for field, value in _whole(old.release).items():
+        after = _whole(new.release)[field]
+        if value != after:
+            found.append(_change(f"release.{field}", value, after, owners))
     return tuple(found)
 
 
@@ -173,12 +180,39 @@ def _tables(old: Agreement, new: Agreement) -> list[Change]:
             pair = _dump(before.column(column)), _dump(after.column(column))
             if pair[0] != pair[1]:
                 found.append(_change(f"tables.{name}.columns.{column}", *pair, touches))
+        if before.access_budgets != after.access_budgets:
+            was, now = ([_dump(b) for b in t.access_budgets] for t in (before, after))
+            found.append(_change(f"tables.{name}.access_budgets", was, now, touches))
         if _order(before) != _order(after):
             found.append(_change(f"tables.{name}.columns", _order(before), _order(after), touches))
         rules = _dump(before.rule), _dump(after.rule)
         if rules[0] != rules[1]:
             found += _rule(f"tables.{name}.rule", *rules, touches)
     return found
+
+
+def _templates(old: Agreement, new: Agreement, owners: frozenset[str]) -> list[Change]:
+    found = []
+    for name in _union([t.name for t in old.templates], [t.name for t in new.templates]):
+        before, after = _dump(old.template(name)), _dump(new.template(name))
+        if before != after:
+            found.append(_change(f"templates.{name}", before, after, owners))
+    return found
+
+
+def _budgets(old: Agreement, new: Agreement) -> list[Change]:
+    found = []
+    pairs = [(b.owner, b.unit) for b in old.budgets]
+    for owner, unit in dict.fromkeys((*pairs, *((b.owner, b.unit) for b in new.budgets))):
+        before, after = _dump(old.budget(owner, unit)), _dump(new.budget(owner, unit))
+        if before != after:
+            found.append(_change(f"budgets.{owner}.{unit}", before, after, {owner}))
+    return found
+
+
+def _whole(part: Any) -> dict[str, Any]:
+    """All fields: the usual values, which a dump leaves out, too."""
+    return {name: getattr(part, name) for name in type(part).model_fields}
 
 
 def _order(table: Table) -> list[str]:

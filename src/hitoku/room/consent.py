@@ -2,8 +2,9 @@
 """An owner's consent: its signed word that one question may run once, on one host, under one plan, soon.
 
 A consent binds everything that decides what is released: the agreement, the question in normal form, the
-disclosure plan (thresholds and receivers), protection, asker, host, the run's id and the time. The host
-checks each of them itself, and lets a run's id be used once.
+disclosure plan (thresholds and receivers), protection, asker, host, the run's id and the time; and whether
+it is to compute an answer or to give that of an earlier run again (`repeats`), which costs the owner
+nothing. The host checks each of them itself, and lets a run's id be used once.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ def _moment(text: str) -> str:
     return text
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 Moment = Annotated[str, Field(max_length=20), AfterValidator(_moment)]
 
 
@@ -58,6 +63,8 @@ class Consent(BaseModel):
     asker: Name
     host: Name
     run: RunId
+    repeats: Annotated[RunId | None, Field(exclude_if=_absent)] = None
+    """The run whose stored answer may be given again, and nothing else; None lets it be computed."""
     issued: Moment
     expires: Moment
     signature: Annotated[str, Field(pattern=r"^([A-Za-z0-9+/]{86}==)?$")] = ""
@@ -79,6 +86,7 @@ def give_consent(
     asker: str,
     host: str,
     run: str,
+    repeats: str | None = None,
 ) -> Consent:
     """Sign a consent that ends `limits.CONSENT_SECONDS` from now.
 
@@ -94,6 +102,7 @@ def give_consent(
         asker=asker,
         host=host,
         run=run,
+        repeats=repeats,
         issued=moment(now),
         expires=moment(now + timedelta(seconds=limits.CONSENT_SECONDS)),
     )
@@ -114,6 +123,7 @@ def check_consents(
     asker: str,
     host: str,
     run: str,
+    repeats: str | None = None,
 ) -> None:
     """Accept only one valid consent of every owner, and no other, to exactly this run.
 
@@ -135,8 +145,8 @@ def check_consents(
                 consent.owner,
             )
         said = (consent.room, consent.question, consent.plan, consent.protection)
-        to = (consent.asker, consent.host, consent.run)
-        if said != (room, question, plan, protection) or to != (asker, host, run):
+        to = (consent.asker, consent.host, consent.run, consent.repeats)
+        if said != (room, question, plan, protection) or to != (asker, host, run, repeats):
             raise _refuse("CONSENT_MISMATCH", f"{consent.owner!r} consented to something else", consent.owner)
         issued, expires = (datetime.fromisoformat(t) for t in (consent.issued, consent.expires))
         skew = timedelta(seconds=limits.CLOCK_SKEW_SECONDS)

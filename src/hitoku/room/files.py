@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from hitoku import limits
 from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Room
-from hitoku.room.yamlfile import load_yaml
+from hitoku.room.yamlfile import Dumper, load_yaml
 
 __all__ = ["dump_room", "load_agreement", "load_room", "parse_room", "read_text", "save_room", "write_whole"]
 
@@ -103,8 +103,8 @@ def load_agreement(path: Path) -> Agreement:
 def dump_room(room: Room) -> str:
     """The room as YAML, in the order of the model, without absent fields."""
     data = room.model_dump(mode="json", exclude_none=True)
-    return _HEADER + yaml.safe_dump(
-        data, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    return _HEADER + yaml.dump(
+        data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
     )
 
 

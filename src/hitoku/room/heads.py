@@ -41,20 +41,35 @@ def give_head(records: Records, known_size: int) -> tuple[str | None, list[str]]
 
 
 def check_growth(
-    records: Records, agreement: Agreement, member: str, head: str | None, proof: list[str]
-) -> None:
+    records: Records,
+    agreement: Agreement,
+    member: str,
+    head: str | None,
+    proof: list[str],
+    known: Head | None,
+) -> bool:
     """Check another member's head against the one known, and keep it.
+
+    Args:
+        records: where it is kept.
+        agreement: has the member's key.
+        member: whose head it is.
+        head: the head as it came.
+        proof: that it continues `known`.
+        known: the head that was known when it was asked for.
+
+    Returns:
+        False where another head was kept meanwhile: ask again, with a proof from that one.
 
     Raises:
         Refusal: ``LEDGER_FORKED``: the ledger was cut, rolled back or rewritten, or the head is not the
             member's. The older head stays as the proof.
     """
-    known = records.peer_head(member)
     try:
         if head is None:
             if known is not None:
                 raise RoomError("it has no entries, but once had")
-            return
+            return True
         given = Head.from_bytes(head.encode())
         if given.room != records.room or given.member != member:
             raise RoomError("its head belongs to another ledger")
@@ -71,4 +86,4 @@ def check_growth(
             owner=member,
             remedy="stop using the room until it explains; the head that is known is the proof",
         ) from None
-    records.keep_head(given)
+    return records.keep_head(given, known)

@@ -198,7 +198,7 @@ class Ledger:
         The new head is signed and stored in the same transaction, so entry, tree and head are durable
         together or not at all.
         """
-        size = self._lock(connection)
+        size = self.lock(connection)
         time = _time(self._clock.now())
         raw = rfc8785.dumps(
             {
@@ -315,7 +315,11 @@ class Ledger:
         if not verify(head.member, head.message(), head.signature):
             raise RoomError("the head's signature is not its member's")
 
-    def _lock(self, connection: Connection) -> int:
+    def lock(self, connection: Connection) -> int:
+        """Let no other transaction write to this member's record of the room until this one ends.
+
+        Returns the number of entries. On SQLite every writing transaction has the lock from its beginning.
+        """
         ledger = tables.ledgers
         # The update takes the row's lock before the size is read: two writers never share a number.
         updated = connection.execute(

@@ -5,15 +5,17 @@ Every step of a run is one transaction that writes the run's state and its ledge
 *reserved* before any data is read, then *committed* (charged) or *aborted*. Whatever moment a process is
 killed at, either both are there or neither; a run that is still reserved long after its consent ended is
 charged by `recover`, because what the host read or released cannot be taken back.
+
+An owner's reservation also takes what the run costs of its accounts (`hitoku.room.budgets`). A run that
+repeats another gives that one's answer again: it computes nothing and costs no privacy, so it has no charge.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,58 +24,17 @@ from sqlalchemy.engine import Connection
 from hitoku import limits
 from hitoku.errors import Refusal
 from hitoku.ports import Clock, KeyStore
+from hitoku.room import answers, budgets
 from hitoku.room import store as tables
 from hitoku.room.agreement import Agreement
+from hitoku.room.answers import KeptAnswer
+from hitoku.room.budgets import Account, Accounts, Judge, Window
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.ledger import EntryKind, Head, Ledger
+from hitoku.room.runs import Role, Run, RunState
 from hitoku.room.store import Store
 
-__all__ = ["Records", "Role", "Run", "RunState"]
-
-
-class Role(StrEnum):
-    """What a member is in a run."""
-
-    ASKER = "asker"
-    OWNER = "owner"
-    HOST = "host"
-
-
-class RunState(StrEnum):
-    """Where a run stands."""
-
-    RESERVED = "reserved"
-    COMMITTED = "committed"
-    ABORTED = "aborted"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What identifies a run: who asks what, under which plan.
-
-    Attributes:
-        id: 32 hexadecimal digits, made by the asker, used once.
-        role: what this member is in it.
-        asker: who asks.
-        host: who runs it.
-        question: hash of the question.
-        sql: its normal form.
-        plan: hash of the disclosure plan.
-        protection: how it is computed.
-        receivers: who receives the answer.
-        tables: the tables of this member in it; empty for asker and host.
-    """
-
-    id: str
-    role: Role
-    asker: str
-    host: str
-    question: str
-    sql: str
-    plan: str
-    protection: str
-    receivers: tuple[str, ...]
-    tables: tuple[str, ...] = ()
+__all__ = ["Records", "Role", "Run", "RunState", "replayed"]
 
 
 class Records:
@@ -126,15 +87,25 @@ class Records:
         with self.store.transaction() as connection:
             self.ledger.append(connection, EntryKind.DELETION, {"table": table, "reason": reason})
 
-    def reserve(self, run: Run) -> None:
+    def reserve(self, run: Run, agreement: Agreement, judge: Judge | None = None) -> None:
         """Record question, verdict and reservation, before any data is read.
 
+        An owner's accounts, access budgets and overlaps are checked and charged in the same transaction.
+
+        Args:
+            run: the run.
+            agreement: the agreement in force, whose limits hold.
+            judge: decides on overlaps; needed where the run has boxes.
+
         Raises:
-            Refusal: a run of this id was reserved before: consents are for one run.
+            Refusal: a run of this id was reserved before: consents are for one run. As owner also
+                ``BUDGET_SPENT``, ``ACCESS_BUDGET_SPENT``, what `judge` says, or ``NOT_CHARGED`` where the run
+                that it repeats was not charged here for the same. Nothing is recorded then.
         """
-        now = _time(self._clock.now())
+        moment = self._clock.now()
+        now, key = _time(moment), _key(run.id, run.role)
         row: dict[str, Any] = {
-            "run": _key(run.id, run.role),
+            "run": key,
             "room": self.room,
             "role": str(run.role),
             "asker": run.asker,
@@ -144,15 +115,22 @@ class Records:
             "state": str(RunState.RESERVED),
             "created": now,
             "updated": now,
+            "repeats": run.repeats,
         }
+        again = {} if run.repeats is None else {"repeats": run.repeats}
         with self.store.transaction() as connection:
-            if connection.scalar(sa.select(tables.runs.c.run).where(tables.runs.c.run == row["run"])):
-                raise Refusal(
-                    "CONSENT_REPLAYED",
-                    "these consents were used before: nothing was run",
-                    remedy="ask again; consents are for one run",
-                )
+            self.ledger.lock(connection)
+            if connection.scalar(sa.select(tables.runs.c.run).where(tables.runs.c.run == key)):
+                raise replayed()
             connection.execute(sa.insert(tables.runs), row)
+            charged: list[dict[str, str]] = []
+            if run.role is Role.OWNER:
+                accounts = Accounts(connection, agreement, self.member, moment)
+                if run.repeats is None:
+                    charged = accounts.spend(key, run.question, run.charges)
+                elif not self._charged(connection, run):
+                    raise _not_charged(self.member)
+                accounts.use(key, run.tables, run.boxes, judge)
             self._entries(
                 connection,
                 run.id,
@@ -166,28 +144,42 @@ class Records:
                         "sql": run.sql,
                         "protection": run.protection,
                         "receivers": list(run.receivers),
+                        **again,
                     },
                 ),
                 (EntryKind.VERDICT, {"question": run.question, "verdict": "accept"}),
-                (EntryKind.RESERVATION, {"plan": run.plan, "tables": list(run.tables)}),
             )
+            if run.repeats is None:
+                body = {"plan": run.plan, "tables": list(run.tables), **_charges(charged)}
+                self._entries(connection, run.id, (EntryKind.RESERVATION, body))
 
-    def commit(self, run: str, role: Role, facts: Mapping[str, Any]) -> int | None:
+    def commit(
+        self, run: str, role: Role, facts: Mapping[str, Any], kept: KeptAnswer | None = None
+    ) -> int | None:
         """Record that a run was released, and charge it. Returns the release's ledger entry.
 
         Does nothing, and returns None, where the run is not reserved: it was settled before.
+
+        Args:
+            run: the run.
+            role: what this member is in it.
+            facts: what the ledger says of the release.
+            kept: as host, the answer, to be given again.
         """
         with self.store.transaction() as connection:
-            if not self._settle(connection, run, role, RunState.COMMITTED):
+            settled = self._settle(connection, run, role, RunState.COMMITTED)
+            if settled is None:
                 return None
-            return self._entries(
-                connection, run, (EntryKind.CHARGE, {"role": str(role)}), (EntryKind.RELEASE, dict(facts))
-            )
+            if kept is not None:
+                answers.keep(connection, self.room, kept)
+            if settled.repeats is None:
+                self._entries(connection, run, (EntryKind.CHARGE, {"role": str(role), **settled.charges}))
+            return self._entries(connection, run, (EntryKind.RELEASE, {**facts, **settled.again}))
 
     def abort(self, run: str, role: Role, reason: str) -> None:
         """Record that a run ended before any data was read, so that nothing is charged."""
         with self.store.transaction() as connection:
-            if self._settle(connection, run, role, RunState.ABORTED):
+            if self._settle(connection, run, role, RunState.ABORTED) is not None:
                 self._entries(connection, run, (EntryKind.ABORT, {"role": str(role), "reason": reason}))
 
     def fail(self, run: str, role: Role, reason: str) -> None:
@@ -196,8 +188,7 @@ class Records:
         Whether a run fails can depend on the data, so a refund would tell something of it.
         """
         with self.store.transaction() as connection:
-            if self._settle(connection, run, role, RunState.COMMITTED):
-                self._entries(connection, run, (EntryKind.CHARGE, {"role": str(role), "reason": reason}))
+            self._end(connection, run, role, reason)
 
     def bury(self, run: str, asker: str) -> bool:
         """As host: see to it that a run that was not begun never will be. Returns whether that is so."""
@@ -246,10 +237,28 @@ class Records:
             found = [str(key) for key in connection.scalars(open_runs)]
             for key in found:
                 role, _, identity = key.partition(":")
-                self._settle(connection, identity, Role(role), RunState.COMMITTED)
-                body = {"role": role, "reason": "no word of its end: it counts as released"}
-                self._entries(connection, identity, (EntryKind.CHARGE, body))
+                self._end(connection, identity, Role(role), "no word of its end: it counts as released")
         return len(found)
+
+    def kept(self, key: str) -> KeptAnswer | None:
+        """As host: the answer of that key (`hitoku.room.answers.answer_key`), if it is kept."""
+        with self.store.reading() as connection:
+            return answers.find(connection, self.room, key)
+
+    def forget_answers(self, table: str) -> int:
+        """As host: delete the kept answers that rest on a table. Returns how many there were."""
+        with self.store.transaction() as connection:
+            return answers.forget(connection, self.room, table)
+
+    def accounts(self, agreement: Agreement) -> tuple[Account, ...]:
+        """How this member's accounts stand, in the order of the agreement."""
+        with self.store.reading() as connection:
+            return Accounts(connection, agreement, self.member, self._clock.now()).all()
+
+    def windows(self, agreement: Agreement, names: Iterable[str] | None = None) -> tuple[Window, ...]:
+        """How the access budgets of this member's tables stand; of all of them where none is named."""
+        with self.store.reading() as connection:
+            return Accounts(connection, agreement, self.member, self._clock.now()).windows(names)
 
     def state(self, run: str, role: Role) -> RunState | None:
         """Where a run stands; None if it is not known."""
@@ -268,38 +277,107 @@ class Records:
             raw = connection.scalar(sa.select(head.head).where(head.room == self.room, head.member == member))
         return None if raw is None else Head.from_bytes(raw)
 
-    def keep_head(self, head: Head) -> None:
-        """Keep a head that continues the one known; an older one changes nothing."""
+    def keep_head(self, head: Head, after: Head | None) -> bool:
+        """Keep a head that continues `after`, the one known; an older one changes nothing.
+
+        Returns False, and keeps nothing, where `after` is no longer the one known: nobody checked that the
+        head continues the one that is.
+        """
         known = tables.peer_heads.c
         here = (known.room == self.room) & (known.member == head.member)
-        row = {"size": head.size, "head": head.to_bytes()}
         with self.store.transaction() as connection:
-            if connection.scalar(sa.select(known.size).where(here)) is None:
+            self.ledger.lock(connection)
+            raw = connection.scalar(sa.select(known.head).where(here))
+            if (None if raw is None else bytes(raw)) != (None if after is None else after.to_bytes()):
+                return False
+            row = {"size": head.size, "head": head.to_bytes()}
+            if after is None:
                 place = {"room": self.room, "member": head.member}
                 connection.execute(sa.insert(tables.peer_heads), place | row)
             else:
                 connection.execute(
                     sa.update(tables.peer_heads).where(here, known.size < head.size).values(**row)
                 )
+        return True
 
-    def _settle(self, connection: Connection, run: str, role: Role, state: RunState) -> bool:
+    def _charged(self, connection: Connection, run: Run) -> bool:
+        """Whether this owner charged the run that `run` repeats, for the same question, plan and asker."""
         row = tables.runs.c
+        found = connection.scalar(
+            sa.select(row.run).where(
+                row.run == _key(str(run.repeats), Role.OWNER),
+                row.room == self.room,
+                row.asker == run.asker,
+                row.host == run.host,
+                row.question == run.question,
+                row.plan == run.plan,
+                row.repeats.is_(None),
+                # Reserved counts as spent; the host's word that it ended may not have come yet.
+                row.state.in_((str(RunState.RESERVED), str(RunState.COMMITTED))),
+            )
+        )
+        return found is not None
+
+    def _settle(self, connection: Connection, run: str, role: Role, state: RunState) -> _Settled | None:
+        """Set a reserved run's state, its charges' and its uses'; None where it is not reserved."""
+        row, key = tables.runs.c, _key(run, role)
+        here = (row.run == key) & (row.room == self.room)  # another room's member may know the run's id
         done = connection.execute(
             sa.update(tables.runs)
-            .where(
-                row.run == _key(run, role),
-                row.room == self.room,  # a member of another room may have learned the run's id
-                row.state == str(RunState.RESERVED),
-            )
+            .where(here, row.state == str(RunState.RESERVED))
             .values(state=str(state), updated=_time(self._clock.now()))
         )
-        return done.rowcount == 1
+        if done.rowcount != 1:
+            return None
+        repeats = connection.scalar(sa.select(row.repeats).where(here))
+        charges = budgets.settle(connection, key, str(state))
+        return _Settled(_charges(charges), None if repeats is None else str(repeats))
+
+    def _end(self, connection: Connection, run: str, role: Role, reason: str) -> None:
+        """Charge a run of which nothing is known to be released, or of which nobody told the end."""
+        settled = self._settle(connection, run, role, RunState.COMMITTED)
+        if settled is not None:
+            kind = EntryKind.CHARGE if settled.repeats is None else EntryKind.RELEASE
+            body = {"role": str(role), "reason": reason, **settled.charges, **settled.again}
+            self._entries(connection, run, (kind, body))
 
     def _entries(self, connection: Connection, run: str, *entries: tuple[EntryKind, dict[str, Any]]) -> int:
         seq = 0
         for kind, body in entries:
             seq = self.ledger.append(connection, kind, {"run": run} | body)
         return seq
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    charges: dict[str, Any]
+    repeats: str | None
+
+    @property
+    def again(self) -> dict[str, str]:
+        return {} if self.repeats is None else {"repeats": self.repeats}
+
+
+def _charges(facts: list[dict[str, str]]) -> dict[str, Any]:
+    return {"charges": facts} if facts else {}
+
+
+def replayed() -> Refusal:
+    """The Refusal of consents that were used before."""
+    return Refusal(
+        "CONSENT_REPLAYED",
+        "these consents were used before: nothing was run",
+        remedy="ask again; consents are for one run",
+    )
+
+
+def _not_charged(member: str) -> Refusal:
+    return Refusal(
+        "NOT_CHARGED",
+        f"{member!r} has no charge on record for the answer that is to be given again: nothing was run",
+        owner=member,
+        remedy="ask it as a new question",
+    )
 
 
 def _versions(known: Any, row: Mapping[str, Any]) -> Any:

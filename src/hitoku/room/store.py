@@ -9,8 +9,9 @@ writes; on PostgreSQL, callers lock the row they count on by updating it first.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,21 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from hitoku.errors import RoomError
+from hitoku.errors import LimitError, RoomError
 
 __all__ = ["SCHEMA_VERSION", "Store", "metadata"]
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """Revision of the newest migration; revisions sort as text."""
+
+# secure_delete: an answer that is deleted leaves no bytes behind in the file.
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=60000",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+)
 
 metadata = sa.MetaData()
 
@@ -87,8 +97,56 @@ runs = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("created", sa.String(32), nullable=False),
     sa.Column("updated", sa.String(32), nullable=False),
+    sa.Column("repeats", sa.String(32), nullable=True),
 )
-"""One row for each run this member has a part in: reserved, then committed or aborted."""
+"""One row for each run this member has a part in: reserved, then committed or aborted.
+
+`repeats` names the run whose stored answer it gives again; None where it computes one."""
+
+charges = sa.Table(
+    "charges",
+    metadata,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("unit", sa.String(63), primary_key=True),
+    sa.Column("room", sa.String(36), nullable=False),
+    sa.Column("period", sa.String(16), nullable=False),
+    sa.Column("question", sa.String(71), nullable=False),
+    sa.Column("rho", sa.BigInteger, nullable=False),
+    sa.Column("delta", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Index("charges_of_account", "room", "unit", "period"),
+)
+"""What runs cost this member's own accounts: reserved and committed both count, aborted does not.
+
+An account's balance is the sum of its rows, and nothing else is kept of it: it cannot drift from them."""
+
+uses = sa.Table(
+    "table_uses",
+    metadata,
+    sa.Column("run", sa.String(64), primary_key=True),
+    sa.Column("table", sa.String(63), primary_key=True),
+    sa.Column("room", sa.String(36), nullable=False),
+    sa.Column("time", sa.String(32), nullable=False),
+    sa.Column("box", sa.Text, nullable=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Index("uses_of_table", "room", "table", "time"),
+)
+"""Questions of this member's own tables, for access budgets; `box` is what they asked, for overlaps."""
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.String(71), nullable=False),
+    sa.Column("tables", sa.LargeBinary, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Index("answers_by_key", "room", "key"),
+    sa.Index("answers_by_age", "number"),
+)
+"""As host: released answers, to be given again; see `hitoku.room.answers`."""
 
 
 class Store:
@@ -105,13 +163,23 @@ class Store:
         text = f"sqlite:///{url}" if isinstance(url, Path) else url
         self.url = make_url(text)
         self.engine = _engine(text)
+        self._turn = _turn(self.url)
         self._migrate()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction: all of the block is durable at its end, or none of it ever was."""
-        with self.engine.connect().execution_options(hitoku_write=True) as connection, connection.begin():
-            yield connection
+        """One transaction: all of the block is durable at its end, or none of it ever was.
+
+        Raises:
+            LimitError: other processes kept the database locked for too long.
+        """
+        with self._turn, self.engine.connect().execution_options(hitoku_write=True) as connection:
+            try:
+                begun = connection.begin()
+            except sa.exc.OperationalError:
+                raise LimitError("the member's database is too busy to write to it: try again") from None
+            with begun:
+                yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -140,6 +208,22 @@ class Store:
         upgrade(self.engine)
 
 
+_TURNS: dict[str, threading.Lock] = {}
+_TURNS_LOCK = threading.Lock()
+
+
+def _turn(url: sa.URL) -> AbstractContextManager[object]:
+    """Who writes to an SQLite file takes turns with the threads of this process.
+
+    SQLite has no queue: it tries again now and then until its time is up, so that of many writers at once
+    some would never come to it. Other processes are few.
+    """
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return nullcontext()
+    with _TURNS_LOCK:
+        return _TURNS.setdefault(str(Path(url.database).resolve()), threading.Lock())
+
+
 def _engine(url: str) -> Engine:
     engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
@@ -148,7 +232,7 @@ def _engine(url: str) -> Engine:
         def _connect(connection: Any, _record: Any) -> None:
             connection.isolation_level = None  # transactions are ours to open: see _begin
             cursor = connection.cursor()
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
+            for pragma in _PRAGMAS:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 

@@ -17,7 +17,7 @@ import yaml
 
 from hitoku.errors import RoomError
 
-__all__ = ["load_yaml"]
+__all__ = ["Dumper", "load_yaml"]
 
 _MAX_DEPTH = 32
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
@@ -105,6 +105,24 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
             raise _error(event, "numbers must be finite")
         return number
     return text
+
+
+def _is_text(plain: str) -> bool:
+    """Whether `load_yaml` reads unquoted text as text."""
+    number = _INT.fullmatch(plain) or _FLOAT.fullmatch(plain)
+    return not (number or plain in _WORDS or plain.lower() in _NOT_FINITE)
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes what `load_yaml` reads: texts that it would read as something else are quoted (`1e-6`)."""
+
+
+def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    style = None if _is_text(text) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Dumper.add_representer(str, _text)
 
 
 def _error(event: yaml.Event, problem: str) -> RoomError:

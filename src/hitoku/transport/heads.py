@@ -33,8 +33,7 @@ def exchange_heads(records: Records, room: Room, peers: Peers, members: Iterable
             request = messages.HeadRequest(size=0 if known is None else known.size)
             reply = peers.call(member, request.model_dump(mode="json"))
             given = messages.read(messages.HeadGiven, reply, member)
-            if records.peer_head(member) == known:
-                check_growth(records, room.agreement, member, given.head, given.proof)
+            if check_growth(records, room.agreement, member, given.head, given.proof, known):
                 break
             # Another question of this member got a head meanwhile. The proof is not of that one: ask again.
         else:

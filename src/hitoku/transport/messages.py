@@ -2,14 +2,16 @@
 """The messages members send: JSON objects with a versioned `kind`, validated before anything reads them.
 
 The same bytes travel in one process and over HTTPS. A far side is never trusted: sizes, depth, types and text
-are bounded here, and text that will be shown loses its control characters.
+are bounded here, and text that will be shown loses its control characters. Only an answer may be large; a
+message that is longer than most must begin with its kind, so that its size is judged before it is parsed.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,13 +28,20 @@ __all__ = [
     "Deliver",
     "Delivered",
     "Failed",
+    "Found",
     "HeadGiven",
     "HeadRequest",
+    "Lookup",
+    "Message",
+    "Receivers",
     "Refused",
     "RunDone",
     "RunRequest",
     "Settle",
     "Settled",
+    "Sql",
+    "Text",
+    "UsersNoise",
     "decode",
     "encode",
     "read",
@@ -47,13 +56,16 @@ Text = Annotated[str, Field(max_length=limits.MAX_CONTROL_TEXT_CHARS), AfterVali
 Sql = Annotated[str, Field(min_length=1, max_length=limits.MAX_SQL_CHARS)]
 Receivers = Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 Edit = Annotated[tuple[int, int, Text], Field(strict=False)]
+UsersNoise = Annotated[int, Field(ge=limits.MIN_USERS_NOISE, le=limits.MAX_USERS_NOISE)]
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """What all messages have in common: nothing that is not declared, and nothing is changed."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class ConsentRequest(_Message):
+class ConsentRequest(Message):
     """Asker to owner: may this run?"""
 
     kind: Literal["hitoku/consent-request/1"] = "hitoku/consent-request/1"
@@ -63,16 +75,19 @@ class ConsentRequest(_Message):
     run: RunId
     receivers: Receivers
     protection: Text
+    users_noise: UsersNoise | None = None
+    repeats: RunId | None = None
+    """To give the answer of this run again, without a charge."""
 
 
-class ConsentGiven(_Message):
+class ConsentGiven(Message):
     """Owner to asker: yes, this once."""
 
     kind: Literal["hitoku/consent-given/1"] = "hitoku/consent-given/1"
     consent: Consent
 
 
-class RunRequest(_Message):
+class RunRequest(Message):
     """Asker to host: run it."""
 
     kind: Literal["hitoku/run-request/1"] = "hitoku/run-request/1"
@@ -82,17 +97,37 @@ class RunRequest(_Message):
     receivers: Receivers
     protection: Text
     consents: Annotated[list[Consent], Field(max_length=limits.MAX_MEMBERS)]
+    users_noise: UsersNoise | None = None
+    repeats: RunId | None = None
 
 
-class RunDone(_Message):
-    """Host to asker: it ran; the answer is in it only if the asker receives."""
+class Lookup(Message):
+    """Asker to host: has this been answered to me already, so that the answer can be given again?"""
+
+    kind: Literal["hitoku/lookup/1"] = "hitoku/lookup/1"
+    sql: Sql
+    room: Hash
+    receivers: Receivers
+    protection: Text
+    users_noise: UsersNoise | None = None
+
+
+class Found(Message):
+    """Host to asker: the run that answered it; None where none is kept."""
+
+    kind: Literal["hitoku/found/1"] = "hitoku/found/1"
+    run: RunId | None
+
+
+class RunDone(Message):
+    """Host to asker: it ran, or was answered again; the answer is in it only if the asker receives."""
 
     kind: Literal["hitoku/run-done/1"] = "hitoku/run-done/1"
     run: RunId
     answer: dict[str, Any] | None
 
 
-class Deliver(_Message):
+class Deliver(Message):
     """Host to receiver: an answer."""
 
     kind: Literal["hitoku/deliver/1"] = "hitoku/deliver/1"
@@ -100,14 +135,14 @@ class Deliver(_Message):
     answer: dict[str, Any]
 
 
-class Delivered(_Message):
+class Delivered(Message):
     """Receiver to host: kept."""
 
     kind: Literal["hitoku/delivered/1"] = "hitoku/delivered/1"
     run: RunId
 
 
-class Settle(_Message):
+class Settle(Message):
     """Host to owner: how a run ended that the owner consented to."""
 
     kind: Literal["hitoku/settle/1"] = "hitoku/settle/1"
@@ -117,14 +152,14 @@ class Settle(_Message):
     answer: Hash | None = None
 
 
-class Settled(_Message):
+class Settled(Message):
     """Owner to host: recorded."""
 
     kind: Literal["hitoku/settled/1"] = "hitoku/settled/1"
     run: RunId
 
 
-class Cancel(_Message):
+class Cancel(Message):
     """Asker to host: see to it that this run never begins, and tell the owners that consented."""
 
     kind: Literal["hitoku/cancel/1"] = "hitoku/cancel/1"
@@ -132,7 +167,7 @@ class Cancel(_Message):
     owners: Annotated[list[Name], Field(max_length=limits.MAX_MEMBERS)]
 
 
-class Cancelled(_Message):
+class Cancelled(Message):
     """Host to asker: whether it is so; not where the run began."""
 
     kind: Literal["hitoku/cancelled/1"] = "hitoku/cancelled/1"
@@ -140,14 +175,14 @@ class Cancelled(_Message):
     done: bool
 
 
-class HeadRequest(_Message):
+class HeadRequest(Message):
     """Any to any: your ledger's newest head, and the proof that it continues this many entries."""
 
     kind: Literal["hitoku/head-request/1"] = "hitoku/head-request/1"
     size: Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
-class HeadGiven(_Message):
+class HeadGiven(Message):
     """The head as canonical JSON, None while the ledger is empty, and the proof as hexadecimal hashes."""
 
     kind: Literal["hitoku/head-given/1"] = "hitoku/head-given/1"
@@ -155,7 +190,7 @@ class HeadGiven(_Message):
     proof: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]], Field(max_length=128)]
 
 
-class Changed(_Message):
+class Changed(Message):
     """What would make a refused question pass, as an edit: `hitoku.errors.Change`."""
 
     action: Literal["add", "set", "edit"]
@@ -164,7 +199,7 @@ class Changed(_Message):
     edits: Annotated[list[Edit], Field(max_length=64)] = Field(default_factory=list)
 
 
-class Refused(_Message):
+class Refused(Message):
     """Any answer: a Refusal."""
 
     kind: Literal["hitoku/refused/1"] = "hitoku/refused/1"
@@ -179,7 +214,7 @@ class Refused(_Message):
     change: Changed | None = None
 
 
-class Failed(_Message):
+class Failed(Message):
     """Any answer: it failed. Only a code crosses: the words stay on their machine."""
 
     kind: Literal["hitoku/failed/1"] = "hitoku/failed/1"
@@ -207,9 +242,11 @@ def encode(message: Mapping[str, Any]) -> bytes:
     Raises:
         LimitError: it is too large.
     """
-    content = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
-    if len(content) > limits.MAX_MESSAGE_BYTES:
-        raise LimitError(f"a message is larger than {limits.MAX_MESSAGE_BYTES} bytes")
+    kind = str(message.get("kind"))
+    first = {"kind": kind} if "kind" in message else {}
+    content = json.dumps({**first, **message}, allow_nan=False, separators=(",", ":")).encode()
+    if len(content) > _most(kind):
+        raise LimitError(f"a message is larger than {_most(kind)} bytes")
     return content
 
 
@@ -219,8 +256,10 @@ def decode(content: bytes, sender: str) -> dict[str, Any]:
     Raises:
         PeerError: too large, too deep, no JSON object, two keys of one name, or without a kind.
     """
-    if len(content) > limits.MAX_MESSAGE_BYTES:
-        raise PeerError(f"{sender!r} sent a message larger than {limits.MAX_MESSAGE_BYTES} bytes")
+    said = _KIND.match(content)
+    most = _most(said[1].decode() if said else "")
+    if len(content) > most:
+        raise PeerError(f"{sender!r} sent a message larger than {most} bytes")
     try:
         message = json.loads(content, object_pairs_hook=_object, parse_constant=_no_constant)
         deep = _depth(message) > limits.MAX_MESSAGE_DEPTH
@@ -229,6 +268,22 @@ def decode(content: bytes, sender: str) -> dict[str, Any]:
     if deep or not isinstance(message, dict) or not isinstance(message.get("kind"), str):
         raise PeerError(f"{sender!r} sent something that is no message")
     return message
+
+
+_KIND: Final = re.compile(rb'\{"kind": ?"([a-z0-9/-]{1,64})"')
+_LARGE: Final = frozenset({"hitoku/run-done/1", "hitoku/deliver/1"})
+_WITH_SQL: Final = frozenset(
+    {"hitoku/consent-request/1", "hitoku/run-request/1", "hitoku/lookup/1", "hitoku/preview-request/1"}
+)
+
+
+def _most(kind: str) -> int:
+    """How many bytes a message of that kind may have."""
+    if kind in _LARGE:
+        return limits.MAX_MESSAGE_BYTES
+    if kind in _WITH_SQL:
+        return limits.MAX_CONTROL_SQL_BYTES
+    return limits.MAX_CONTROL_REFUSAL_BYTES if kind == "hitoku/refused/1" else limits.MAX_CONTROL_BYTES
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

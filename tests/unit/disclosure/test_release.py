@@ -4,6 +4,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlglot import exp
 
 from hitoku.disclosure.answer import Answer
 from hitoku.disclosure.cells import Cells
@@ -20,7 +22,9 @@ from hitoku.disclosure.plan import DisclosurePlan, default_receivers, plan
 from hitoku.disclosure.release import release
 from hitoku.errors import DisclosureError, PeerError, Refusal
 from hitoku.ports import SystemClock
+from hitoku.questions.form import Block, Combined, Family, Form, Item, Value
 from hitoku.questions.question import OutputColumn, OutputKind, UnitConstraint
+from hitoku.room.agreement import Release
 
 LEAKAGE = Leakage((Learned("host", "EQUALITY_PATTERN", "which rows share a fingerprint", None),))
 SQL = "SELECT g, n FROM t GROUP BY g"
@@ -40,6 +44,9 @@ def question(sql: str = SQL, names: tuple[str, ...] = ("g", "n"), minimums: tupl
         ordered="ORDER" in sql,
         outputs=tuple(OutputColumn(n, OutputKind.DIMENSION, ()) for n in names),
         constraints=constraints,
+        privacy=None,
+        form=Form(()),
+        sources=(),
     )
 
 
@@ -102,6 +109,8 @@ def test_small_groups_are_withheld_and_not_told_of(place):
         "reason": "Groups that do not rest on at least 3 distinct t.u0 (registry's rule) are not shown, "
         "and not told of.",
         "thresholds": [{"table": "t", "column": "u0", "owner": "registry", "minimum": 3}],
+        "summary": [],
+        "further": False,
     }
 
 
@@ -147,7 +156,9 @@ def _room():
     from hitoku.room.agreement import Ability
 
     member = SimpleNamespace(name="airport")
-    agreement = SimpleNamespace(able=lambda ability: (member,) if ability is Ability.RECEIVE else ())
+    agreement = SimpleNamespace(
+        able=lambda ability: (member,) if ability is Ability.RECEIVE else (), release=Release()
+    )
     return SimpleNamespace(agreement=agreement)
 
 
@@ -358,3 +369,121 @@ def test_receivers_must_be_able_to(place):
     with pytest.raises(Refusal) as caught:
         plan(question(), place.room, [])
     assert caught.value.code == "NO_RECEIVER"
+
+
+# --- totals of what is withheld, rounding, suppression ---
+
+
+def counted(names: tuple[str, ...] = ("g", "n", "s")) -> Any:
+    """A question of one SELECT with a key, a COUNT and a SUM."""
+    asked = question(names=names)
+    nodes = [exp.column("g"), exp.Count(this=exp.Star()), exp.Sum(this=exp.column("x"))]
+    items = tuple(Item(name, Value(node, Family.NUMBER)) for name, node in zip(names, nodes, strict=True))
+    asked.form = Form((Block(("t",), (), (), (), (), items, ()),))
+    return asked
+
+
+def totals(asked: Any, place: Any, rest: int = 9, **changed: Any) -> Answer:
+    columns = {"g": ["a"], "n": [5], "s": [7], "_u0": [3], "_u0_rest": [rest]}
+    columns |= changed.pop("totals", {"_hitoku_total_1": [4], "_hitoku_total_2": [2.5]})
+    planned = replace(make_plan(asked, place), summary=changed.pop("summary", True))
+    return go(asked, place, columns, plan=planned)
+
+
+def test_the_totals_of_all_withheld_groups_are_told(place):
+    answer = totals(counted(), place)
+    assert answer.withheld.summary == (("n", 4), ("s", 2.5))
+    assert answer.withheld.words().endswith("Together they have: n 4; s 2.5.")
+    assert answer.to_dict()["withheld"]["summary"] == [
+        {"column": "n", "total": 4},
+        {"column": "s", "total": 2.5},
+    ]
+    again = Answer.from_message(json.loads(json.dumps(answer.to_message())), "host")
+    assert again.withheld == answer.withheld
+    assert again.digest == answer.digest
+    assert "Together they have" in answer._repr_html_()
+    assert answer.column_names == ["g", "n", "s"]
+
+
+def test_but_only_where_the_groups_together_are_large_enough_and_the_room_agrees(place):
+    assert totals(counted(), place, rest=2).withheld.summary == ()
+    assert totals(counted(), place, totals={}).withheld.summary == ()
+    with pytest.raises(DisclosureError):
+        totals(counted(), place, summary=False)
+    with pytest.raises(DisclosureError):
+        totals(counted(), place, totals={"_hitoku_total_0": [4]})
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "4", True])
+def test_totals_that_are_no_numbers_are_left_out(place, value):
+    answer = totals(counted(), place, totals={"_hitoku_total_1": [value], "_hitoku_total_2": [1.0]})
+    assert answer.withheld.summary == (("s", 1.0),)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        None,
+        "n",
+        [1],
+        [{"column": "n"}],
+        [{"column": "n", "total": "4"}],
+        [{"column": "n", "total": True}],
+        [{"column": "n", "total": 2**127}],
+        [{"column": "n", "total": None}],
+        [{"column": 3, "total": 1}],
+        [{"column": "n", "total": 1}] * 1_601,
+    ],
+)
+def test_malformed_totals_are_refused(place, summary):
+    message = totals(counted(), place).to_message()
+    message["withheld"]["summary"] = summary
+    with pytest.raises(PeerError):
+        Answer.from_message(message, "host")
+
+
+def test_rounding_must_have_been_done_where_the_cells_are(place):
+    asked = counted()
+    columns = {"g": ["a"], "n": [5], "s": [7], "_u0": [3]}
+    planned = replace(make_plan(asked, place), round_counts=5)
+    assert go(asked, place, columns, plan=planned, applied=frozenset({"rounding"})).num_rows == 1
+    with pytest.raises(DisclosureError, match="lack rounding"):
+        go(asked, place, columns, plan=planned)
+    with pytest.raises(DisclosureError, match="does not ask for"):
+        go(asked, place, columns, applied=frozenset({"rounding"}))
+
+
+def test_suppression_must_have_been_done_where_totals_stand_beside_parts(place):
+    asked = counted()
+    columns = {"g": ["a"], "n": [5], "s": [7], "_u0": [3]}
+    with pytest.raises(DisclosureError, match="does not ask for"):
+        go(asked, place, columns, applied=frozenset({"suppression"}))
+    (block,) = asked.form.blocks
+    parts = replace(block, groups=(Value(exp.column("g"), Family.STRING),))
+    asked.form = Form((block, parts), Combined("UNION ALL", (0, 1)))
+    answer = go(asked, place, {**columns, "_u0_rest": [9]}, applied=frozenset({"suppression"}))
+    assert answer.num_rows == 1
+    assert answer.withheld.further is True
+    assert answer.withheld.words().endswith(", or would tell of one that does not.")
+    again = Answer.from_message(json.loads(json.dumps(answer.to_message())), "host")
+    assert again.withheld == answer.withheld
+    message = answer.to_message()
+    message["withheld"]["further"] = None
+    with pytest.raises(PeerError):
+        Answer.from_message(message, "host")
+    with pytest.raises(DisclosureError, match="lack suppression"):
+        go(asked, place, columns)
+
+
+def test_a_plan_takes_the_rooms_way_of_release(place):
+    changed = place.room.model_copy(
+        update={
+            "agreement": place.agreement.model_copy(update={"release": Release(round_counts=5, summary=True)})
+        }
+    )
+    one = plan(question(), changed, ["airport"])
+    assert (one.round_counts, one.summary) == (5, True)
+    assert one.hash != make_plan(question(), place).hash
+    # Without thresholds nothing is withheld, and what a list rule shows is not counted.
+    none = plan(question(minimums=()), changed, ["airport"])
+    assert (none.round_counts, none.summary) == (1, False)

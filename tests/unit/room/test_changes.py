@@ -107,6 +107,18 @@ def edit(**how: Any) -> Agreement:
             ["tables.sales.rule"],
             {"acme"},
         ),
+        (
+            edit(tables__0__access_budgets=[{"type": "LIFETIME", "budget": 5}]),
+            ["tables.sales.access_budgets"],
+            {"acme"},
+        ),
+        (
+            edit(budgets=[{"owner": "bank", "unit": "person", "epsilon": 20}]),
+            ["budgets.bank.person"],
+            {"bank"},
+        ),
+        (edit(release={"interval_seconds": 60}), ["release.interval_seconds"], {"acme", "bank"}),
+        (edit(release={"summary": True}), ["release.summary"], {"acme", "bank"}),
     ],
 )
 def test_who_must_sign(new: Agreement, paths: list[str], signers: set[str]) -> None:
@@ -114,6 +126,20 @@ def test_who_must_sign(new: Agreement, paths: list[str], signers: set[str]) -> N
     assert [c.path for c in found] == paths
     assert must_sign(OLD, new).current == signers
     assert all(set(c.to_dict()) == {"path", "kind", "before", "after", "touches"} for c in found)
+
+
+def test_every_limit_of_an_account_is_signed_by_its_owner() -> None:
+    budget = {"owner": "bank", "unit": "person", "epsilon": 3}
+    old = edit(budgets=[budget])
+    for change in (
+        {"epsilon": 4},
+        {"delta": "1e-5"},
+        {"refresh": "CALENDAR_MONTH"},
+        {"users_noise_per_query": 10},
+    ):
+        (found,) = changes(old, edit(budgets=[{**budget, **change}]))
+        assert (found.path, found.touches) == ("budgets.bank.person", ("bank",))
+    assert must_sign(old, OLD).current == {"bank"}
 
 
 def test_the_order_of_protections_and_abilities_means_nothing() -> None:

@@ -44,6 +44,9 @@ class Noon:
     def now(self) -> datetime:
         return datetime(2026, 11, 21, 12, tzinfo=UTC)
 
+    def sleep(self, seconds: float) -> None:
+        raise AssertionError("a ledger does not wait")
+
 
 @pytest.fixture
 def keys() -> Keys:

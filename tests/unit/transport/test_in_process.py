@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hitoku import limits
 from hitoku.errors import EngineError, InputError, LimitError, PeerError, Refusal, Span
-from hitoku.transport import messages
+from hitoku.transport import messages, preview
 from hitoku.transport.in_process import InProcessNetwork
 
 
@@ -113,7 +113,7 @@ def test_hostile_errors_are_refused(answer):
         b'{"kind": "x", "kind": "y"}',
         b'{"kind": "x", "a": Infinity}',
         b'{"kind": "x", "a": ' + b"[" * 100 + b"]" * 100 + b"}",
-        b'{"kind": "x", "a": ' + b"[" * 100_000,
+        b'{"kind": "x", "a": ' + b"[" * 60_000,
     ],
 )
 def test_bytes_that_are_no_message(content):
@@ -121,12 +121,40 @@ def test_bytes_that_are_no_message(content):
         messages.decode(content, "b")
 
 
-def test_sizes_are_bounded(monkeypatch):
-    monkeypatch.setattr(limits, "MAX_MESSAGE_BYTES", 100)
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [
+        ("x", "MAX_CONTROL_BYTES"),
+        ("hitoku/settle/1", "MAX_CONTROL_BYTES"),
+        ("hitoku/consent-request/1", "MAX_CONTROL_SQL_BYTES"),
+        ("hitoku/refused/1", "MAX_CONTROL_REFUSAL_BYTES"),
+        ("hitoku/deliver/1", "MAX_MESSAGE_BYTES"),
+        ("hitoku/run-done/1", "MAX_MESSAGE_BYTES"),
+    ],
+)
+def test_each_kind_has_its_size(monkeypatch, kind, limit):
+    for name in ("CONTROL", "CONTROL_SQL", "CONTROL_REFUSAL", "MESSAGE"):
+        monkeypatch.setattr(limits, f"MAX_{name}_BYTES", 50)
+    monkeypatch.setattr(limits, limit, 100)
+    fits = {"a": "x" * (100 - len(messages.encode({"a": "", "kind": kind}))), "kind": kind}
+    content = messages.encode(fits)
+    assert len(content) == 100
+    assert messages.decode(content, "b") == fits
+    fits["a"] += "x"
+    with pytest.raises(LimitError, match="larger than 100 "):
+        messages.encode(fits)
+    with pytest.raises(PeerError, match="larger than 100 "):
+        messages.decode(content + b" ", "b")
+
+
+def test_a_large_message_says_first_that_it_is_an_answer():
+    large = b"x" * limits.MAX_CONTROL_BYTES
+    late = b'{"a":"' + large + b'","kind":"hitoku/deliver/1"}'
     with pytest.raises(PeerError, match="larger"):
-        messages.decode(b" " * 101, "b")
-    with pytest.raises(LimitError, match="larger"):
-        messages.encode({"kind": "x" * 101})
+        messages.decode(late, "b")
+    with pytest.raises(PeerError, match="no message"):  # and says it once
+        messages.decode(b'{"kind":"hitoku/deliver/1","a":"' + large + b'","kind":"x"}', "b")
+    assert messages.decode(b'{"kind":"hitoku/deliver/1","a":"' + large + b'"}', "b")["a"] == large.decode()
 
 
 @given(st.binary(max_size=200))
@@ -140,6 +168,10 @@ MODELS = [
     messages.ConsentGiven,
     messages.RunRequest,
     messages.RunDone,
+    messages.Lookup,
+    messages.Found,
+    preview.PreviewRequest,
+    preview.PreviewGiven,
     messages.Deliver,
     messages.Delivered,
     messages.Refused,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from hitoku.disclosure.leakage import Leakage, Learned
 from hitoku.questions.question import Question
+from hitoku.questions.words import protected_by, revealed
 from hitoku.room.agreement import Ability, ColumnProtection, Room, Table
 
 __all__ = ["NO_COLLUSION", "tokens_leakage"]
@@ -35,7 +36,7 @@ def tokens_leakage(question: Question, room: Room) -> Leakage:
             Learned(
                 member.name,
                 "ANSWER",
-                "the released answer" + _thresholds(question),
+                f"the released answer; {protected_by(question)}; it tells of {revealed(question)}",
             )
         )
     for member in agreement.members:
@@ -93,9 +94,3 @@ def _names(tables: list[Table]) -> str:
 def _columns(tables: list[Table], kind: ColumnProtection) -> str:
     return ", ".join(f"{t.name}.{c.name}" for t in tables for c in t.columns if c.protection is kind)
 
-
-def _thresholds(question: Question) -> str:
-    if not question.constraints:
-        return "; every listed row"
-    limits = ", ".join(f"{c.minimum} of {c.table}.{c.column}" for c in question.constraints)
-    return f"; every released row rests on at least {limits}"

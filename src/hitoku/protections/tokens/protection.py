@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from hitoku.disclosure.cells import Cells
 from hitoku.disclosure.leakage import Leakage
+from hitoku.disclosure.margins import protected, suppressed
 from hitoku.engine.process import Engine, EngineLimits
 from hitoku.engine.tables import TableFile
 from hitoku.protections.base import Cost, Supported, TableStats, Unsupported
 from hitoku.protections.tokens.leakage import tokens_leakage
 from hitoku.protections.tokens.views import engine_tables
-from hitoku.questions.run import execution_sql
+from hitoku.questions.run import execution_sql, survey_sql
 from hitoku.room.agreement import Ability, ProtectionName, Room
 
 if TYPE_CHECKING:
@@ -95,11 +96,24 @@ class Tokens:
             DisclosureError: the plan does not fit the question.
         """
         del peers, executor
-        sql = execution_sql(question, plan)
+        survey = survey_sql(question, plan)
+        execution_sql(question, plan)  # a plan that does not fit is refused before anything starts
         tables = engine_tables(question, self._tables)
+        applied: set[str] = {"rounding"} if plan.round_counts > 1 else set()
+        withheld = None
         with self._engine as engine:
             progress.phase("start engine")
             engine.start()
+            if protected(question, plan):
+                counted = None
+                if survey is not None:
+                    progress.phase("count related groups", 100)
+                    counted = engine.run(tables, survey, progress.advance)
+                    engine.close()
+                    engine.start()
+                withheld = suppressed(question, plan, counted)
+                applied.add("suppression")
+            sql = execution_sql(question, plan, withheld)
             progress.phase("run on tokens", 100)
             table = engine.run(tables, sql, progress.advance)
-        return Cells(question.hash, table)
+        return Cells(question.hash, table, frozenset(applied))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from hitoku.errors import Refusal
+from hitoku.questions.wording import privacy
 from hitoku.questions.wording.english import ENGLISH
 from hitoku.questions.wording.japanese import JAPANESE
 
@@ -18,9 +19,12 @@ __all__ = ["CODES", "Language", "sentences", "translated"]
 
 Language = Literal["en", "ja"]
 
-_SENTENCES: Final[Mapping[Language, Mapping[str, tuple[str, str]]]] = {"en": ENGLISH, "ja": JAPANESE}
+_SENTENCES: Final[Mapping[Language, Mapping[str, tuple[str, str]]]] = {
+    "en": {**ENGLISH, **privacy.ENGLISH},
+    "ja": {**JAPANESE, **privacy.JAPANESE},
+}
 
-CODES: Final = frozenset(ENGLISH)
+CODES: Final = frozenset(_SENTENCES["en"])
 """Every code that a refusal of a question can have."""
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hitoku.questions.wording.custom_english import CUSTOM_ENGLISH
+
 __all__ = ["ENGLISH"]
 
 ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
@@ -109,7 +111,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "Ask several questions.",
     ),
     "RULE_KINDS_DIFFER": (
-        "{tables} may be listed, {others} may be aggregated; one question cannot do both.",
+        "{tables} and {others} have rules of different kinds; one question cannot ask both.",
         "Ask about tables with the same kind of rule.",
     ),
     "NESTED_CLAUSE": (
@@ -419,6 +421,25 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     "LIST_OUTER_JOIN": (
         "{owner} lists rows of {table} only where they match; a LEFT JOIN shows which do not.",
         "Use INNER JOIN.",
+    ),
+    **CUSTOM_ENGLISH,
+    "NO_BUDGET": (
+        "{owner} has no account for the unit {unit}.",
+        "Ask {owner} to agree on a budget for {unit}.",
+    ),
+    "BUDGET_SPENT": (
+        (
+            "The question costs more than {owner}'s account for {unit} has left: epsilon {cost} alone, and "
+            "{spent} of {epsilon} are spent."
+        ),
+        (
+            "Ask with more noise, which costs less; repeat an answered question, which costs nothing; or ask "
+            "{owner} to agree on more."
+        ),
+    ),
+    "ACCESS_BUDGET_SPENT": (
+        "All questions that {owner} allows of {table} are asked: {limit} in the window {window}.",
+        "Ask again in the next window, or ask {owner} for a larger access budget.",
     ),
 }
 """By code: what is refused, and what to change."""

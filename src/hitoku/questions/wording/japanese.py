@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hitoku.questions.wording.custom_japanese import CUSTOM_JAPANESE
+
 __all__ = ["JAPANESE"]
 
 JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
@@ -106,7 +108,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "複数の問い合わせに分けてください。",
     ),
     "RULE_KINDS_DIFFER": (
-        "{tables} は一覧、{others} は集計の規則を持ち、一つの問い合わせで併用できません。",
+        "{tables} と {others} は種類の違う規則を持ち、一つの問い合わせで併用できません。",
         "同じ種類の規則を持つテーブルだけを使ってください。",
     ),
     "NESTED_CLAUSE": (
@@ -412,6 +414,25 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     "LIST_OUTER_JOIN": (
         "{owner} は {table} の一致した行だけを一覧に出します。LEFT JOIN は一致しない行を示します。",
         "INNER JOIN を使ってください。",
+    ),
+    **CUSTOM_JAPANESE,
+    "NO_BUDGET": (
+        "{owner} には単位 {unit} の予算がありません。",
+        "{unit} の予算に合意するよう {owner} に依頼してください。",
+    ),
+    "BUDGET_SPENT": (
+        (
+            "この質問の費用は、{owner} の {unit} の予算の残りを超えています。単独で epsilon {cost}、"
+            "これまでに {epsilon} のうち {spent} を使っています。"
+        ),
+        (
+            "ノイズを増やすと費用は下がります。回答済みの質問の再質問は無料です。"
+            "または、予算を増やすよう {owner} に依頼してください。"
+        ),
+    ),
+    "ACCESS_BUDGET_SPENT": (
+        "{owner} が {table} について許す質問数（{window} に {limit} 件）に達しました。",
+        "次の期間に質問するか、上限を増やすよう {owner} に依頼してください。",
     ),
 }
 """By code: what is refused, and what to change."""

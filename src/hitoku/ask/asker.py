@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The asker's side: check, look whether it is answered already, gather consents, have it run, receive."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from hitoku.ask.common import Examined, Sent, budget_of, examine, host_of, remembered, run_of
+from hitoku.disclosure.plan import default_receivers
+from hitoku.errors import HitokuError, PeerError, Refusal
+from hitoku.ports import Peers, Progress
+from hitoku.room.agreement import Room
+from hitoku.room.records import Records
+from hitoku.room.runs import Role
+from hitoku.transport import messages
+from hitoku.transport.heads import exchange_heads
+
+if TYPE_CHECKING:
+    from hitoku.disclosure.answer import Answer
+
+__all__ = ["ask", "common_fields", "look_up"]
+
+# The tables' files, or whether the answer is kept, changed between the look and the run: look again.
+_LOOK_AGAIN: Final = frozenset({"DATA_CHANGED", "ASKED_BEFORE"})
+_LOOKS: Final = 3
+
+
+def ask(
+    sql: str,
+    room: Room,
+    peers: Peers,
+    records: Records,
+    progress: Progress,
+    receivers: Iterable[str] | None = None,
+    users_noise: int | None = None,
+) -> Answer | Sent:
+    """Ask a question as `peers.me`.
+
+    What was answered to this asker already, under the same plan and on the same files, is given again: the
+    same answer, without a charge.
+
+    Args:
+        sql: one SQL statement.
+        room: the room, verified, as the asker knows it.
+        peers: the way to the owners and the host.
+        records: what the asker remembers of the room.
+        progress: hears about the phases.
+        receivers: who receives the answer; the asker, if it may, where nobody is named.
+        users_noise: how many units' contributions the noise hides, where the question is noised; more than
+            the accounts demand costs less.
+
+    Raises:
+        Refusal: the room's rules do not allow it; an owner or the host says so, or the asker's own check.
+        PeerError: an owner or the host cannot be reached or failed.
+        RoomError: the room has no host.
+    """
+    me = peers.me
+    progress.phase("check")
+    to = tuple(default_receivers(room, me) if receivers is None else receivers)
+    with remembered(records, me, sql):
+        examined = examine(sql, room, me, to, users_noise=users_noise)
+        host = host_of(room)
+        exchange_heads(records, room, peers, (*examined.question.owners, host))
+    asking = _Asking(sql, room, peers, records, progress, host, examined, users_noise)
+    for _ in range(_LOOKS - 1):
+        try:
+            return asking.once(look_up(sql, peers, host, examined, users_noise))
+        except Refusal as refusal:
+            if refusal.code not in _LOOK_AGAIN:
+                raise
+    return asking.once(look_up(sql, peers, host, examined, users_noise))
+
+
+def common_fields(sql: str, examined: Examined, users_noise: int | None) -> dict[str, Any]:
+    """The fields that all messages about a question share."""
+    return {
+        "sql": sql,
+        "room": examined.question.room_hash,
+        "receivers": list(examined.plan.receivers),
+        "protection": str(examined.protection.name),
+        "users_noise": users_noise,
+    }
+
+
+def look_up(sql: str, peers: Peers, host: str, examined: Examined, users_noise: int | None) -> str | None:
+    """The run that answered the question to this asker already, if the host keeps its answer.
+
+    Raises:
+        Refusal: the host's copy of the rules does not allow the question.
+        PeerError: the host cannot be reached or failed.
+    """
+    message = messages.Lookup(**common_fields(sql, examined, users_noise)).model_dump(mode="json")
+    return messages.read(messages.Found, peers.call(host, message), host).run
+
+
+class _Asking:
+    """One question on its way; `once` may be called again where it was refused."""
+
+    def __init__(
+        self,
+        sql: str,
+        room: Room,
+        peers: Peers,
+        records: Records,
+        progress: Progress,
+        host: str,
+        examined: Examined,
+        users_noise: int | None,
+    ) -> None:
+        self._room, self._peers, self._records, self._progress = room, peers, records, progress
+        self._host, self._examined = host, examined
+        self._common = common_fields(sql, examined, users_noise)
+
+    def once(self, repeats: str | None) -> Answer | Sent:
+        """Have it run, or the answer of the run `repeats` given again."""
+        me, plan, question = self._peers.me, self._examined.plan, self._examined.question
+        run = uuid.uuid4().hex
+        own = run_of(run, Role.ASKER, me, self._host, self._examined, repeats=repeats)
+        self._records.reserve(own, self._room.agreement)
+        consented: list[str] = []
+        try:
+            answer = self._carry_out(run, repeats, consented)
+        except BaseException as error:
+            self._give_up(run, consented, error)
+            raise
+        facts = {"question": question.hash, "receivers": list(plan.receivers)}
+        if isinstance(answer, Sent):
+            self._records.commit(run, Role.ASKER, facts)
+            return answer
+        entry = self._records.commit(run, Role.ASKER, facts | {"answer": answer.digest})
+        exchange_heads(self._records, self._room, self._peers, (*question.owners, self._host))
+        ledger = {"member": me, "entry": entry, "answer": answer.digest}
+        return replace(answer, ledger=ledger if repeats is None else {**ledger, "repeats": repeats})
+
+    def _carry_out(self, run: str, repeats: str | None, consented: list[str]) -> Answer | Sent:
+        """Gather the owners' consents, have the host run it, and check what comes back."""
+        from hitoku.disclosure.answer import Answer
+
+        me, plan, question, host = self._peers.me, self._examined.plan, self._examined.question, self._host
+        common = {**self._common, "run": run, "repeats": repeats}
+
+        self._progress.phase("consent", len(question.owners))
+        consents = []
+        for owner in question.owners:
+            request = messages.ConsentRequest(host=host, **common).model_dump(mode="json")
+            reply = self._peers.call(owner, request)
+            consented.append(owner)
+            consents.append(messages.read(messages.ConsentGiven, reply, owner).consent)
+            self._progress.advance()
+
+        self._progress.phase("run")
+        order = messages.RunRequest(consents=consents, **common).model_dump(mode="json")
+        done = messages.read(messages.RunDone, self._peers.call(host, order), host)
+        if done.run != run or (done.answer is None) != (me not in plan.receivers):
+            raise PeerError(f"{host!r} answered another question")
+        made_by = run if repeats is None else repeats
+        if done.answer is None:
+            return Sent(made_by, question.hash, plan.receivers)
+        self._progress.phase("receive")
+        answer = Answer.from_message(done.answer, host)
+        if answer.run != made_by or not self._as_planned(answer):
+            raise PeerError(f"{host!r} answered another question")
+        return answer
+
+    def _as_planned(self, answer: Answer) -> bool:
+        """Whether all that the asker knows of the answer beforehand is as it must be, the cost included."""
+        plan, question = self._examined.plan, self._examined.question
+        thresholds = tuple((t.table, t.column, t.owner, t.minimum) for t in plan.thresholds)
+        return (
+            (answer.question, answer.sql, answer.room) == (question.hash, question.sql, question.room_hash)
+            and (answer.asker, answer.receivers) == (self._peers.me, plan.receivers)
+            and answer.protection == str(self._examined.protection.name)
+            and answer.withheld.thresholds == thresholds
+            and answer.column_names == [o.name for o in question.outputs]
+            and answer.leakage == self._examined.protection.leakage(question, self._room)
+            and answer.budget == budget_of(plan, self._room.agreement)
+            and answer.noise == self._noise()
+        )
+
+    def _noise(self) -> dict[str, Any] | None:
+        question, noise = self._examined.question, self._examined.plan.noise
+        if noise is None:
+            return None
+        from hitoku.disclosure.noising import described
+
+        return described(question, noise)
+
+    def _give_up(self, run: str, consented: list[str], error: BaseException) -> None:
+        """Cancel a run that cannot go on, so that it never begins later and the owners do not charge it."""
+        reason = error.code if isinstance(error, Refusal) else type(error).__name__
+        done = not consented
+        if consented:
+            with suppress(HitokuError):
+                message = messages.Cancel(run=run, owners=consented).model_dump(mode="json")
+                done = messages.read(
+                    messages.Cancelled, self._peers.call(self._host, message), self._host
+                ).done
+        if done:
+            self._records.abort(run, Role.ASKER, reason)
+        else:
+            self._records.fail(run, Role.ASKER, reason)

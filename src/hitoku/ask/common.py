@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all sides of a question do alike: each examines it for itself, by the agreement it signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hitoku.disclosure.plan import DisclosurePlan
+from hitoku.disclosure.plan import plan as make_plan
+from hitoku.errors import Refusal
+from hitoku.room.accounting import DELTA_UNITS, RHO_UNITS, conversion_delta, decimal_of, epsilon_of
+from hitoku.room.agreement import Ability, Agreement, Room
+from hitoku.room.canonical import agreement_hash
+
+if TYPE_CHECKING:
+    from hitoku.protections.base import Protection
+    from hitoku.questions.question import Question
+    from hitoku.room.records import Records
+    from hitoku.room.runs import Role, Run
+
+__all__ = ["Examined", "Sent", "budget_of", "examine", "host_of", "remembered", "run_of", "same_room"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What an asker gets that may not receive: the answer went to others."""
+
+    run: str
+    question: str
+    receivers: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"run": self.run, "question": self.question, "receivers": list(self.receivers), "rows": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A question that may be asked, under its plan, by the protection that computes it."""
+
+    question: Question
+    plan: DisclosurePlan
+    protection: Protection
+
+
+def examine(
+    sql: str,
+    room: Room,
+    asker: str,
+    receivers: Iterable[str],
+    protection: str | None = None,
+    users_noise: int | None = None,
+) -> Examined:
+    """What every side does for itself: may the asker ask this, under which plan, by which protection?
+
+    Raises:
+        Refusal: a rule does not allow it, or no protection that the room accepts can answer it.
+    """
+    from hitoku import questions
+    from hitoku.protections import registry
+    from hitoku.protections.base import Unsupported
+
+    question = questions.check(sql, room, asker)
+    plan = make_plan(question, room, receivers, users_noise)
+    refused: list[Unsupported] = []
+    for name in room.agreement.protections:
+        if protection is not None and name != protection:
+            continue
+        candidate = registry.get(name)
+        verdict = candidate.supports(question, room)
+        if not isinstance(verdict, Unsupported):
+            return Examined(question, plan, candidate)
+        refused.append(verdict)
+    raise Refusal(
+        "NO_PROTECTION",
+        "no protection that this room accepts can answer it: "
+        + ("; ".join(u.reason for u in refused) or "it does not accept the one asked for"),
+        rule="protections",
+        remedy=next((u.remedy for u in refused if u.remedy), "agree on another protection"),
+    )
+
+
+def run_of(
+    run: str,
+    role: Role,
+    asker: str,
+    host: str,
+    examined: Examined,
+    *,
+    tables: tuple[str, ...] = (),
+    boxes: tuple[tuple[str, str], ...] = (),
+    repeats: str | None = None,
+) -> Run:
+    """The run as this member records it."""
+    from hitoku.room.runs import Run
+
+    question, plan = examined.question, examined.plan
+    return Run(
+        id=run,
+        role=role,
+        asker=asker,
+        host=host,
+        question=question.hash,
+        sql=question.sql,
+        plan=plan.hash,
+        protection=str(examined.protection.name),
+        receivers=plan.receivers,
+        tables=tables,
+        charges=plan.charges,
+        boxes=boxes,
+        repeats=repeats,
+    )
+
+
+def budget_of(plan: DisclosurePlan, agreement: Agreement) -> Mapping[str, Any] | None:
+    """What an answer says of its cost: exact decimals, and the epsilon of this question alone, each account.
+
+    Raises:
+        Refusal: an account is charged that the agreement does not have.
+    """
+    if not plan.charges:
+        return None
+    charges = []
+    for charge in plan.charges:
+        budget = agreement.budget(charge.owner, charge.unit)
+        if budget is None:
+            raise Refusal(
+                "NO_BUDGET",
+                f"{charge.owner!r} has no account for the unit {charge.unit!r}",
+                rule=f"budgets.{charge.unit}",
+                owner=charge.owner,
+                remedy=f"ask {charge.owner!r} to agree on a budget",
+            )
+        epsilon = epsilon_of(charge.rho, conversion_delta(budget.delta))
+        charges.append(
+            {
+                "owner": charge.owner,
+                "unit": charge.unit,
+                "rho": decimal_of(charge.rho, RHO_UNITS),
+                "delta": decimal_of(charge.delta, DELTA_UNITS),
+                "epsilon": format(epsilon, "f"),
+            }
+        )
+    return {"charges": charges}
+
+
+def host_of(room: Room) -> str:
+    """The member that runs questions.
+
+    Raises:
+        Refusal: there is none.
+    """
+    hosts = room.agreement.able(Ability.HOST)
+    if not hosts:
+        raise Refusal(
+            "NO_HOST",
+            "the room has no host to run questions on",
+            rule="members",
+            remedy="agree on a member with the ability `host`",
+        )
+    return hosts[0].name
+
+
+def same_room(room: Room, theirs: str, me: str) -> None:
+    """Refuse who has another version of the agreement.
+
+    Raises:
+        Refusal: the hashes differ.
+    """
+    if theirs != agreement_hash(room.agreement):
+        raise Refusal(
+            "ROOM_DIFFERS",
+            f"{me!r} has signed another version of this room than the asker uses",
+            rule="version",
+            owner=me,
+            remedy="exchange the room file that all members signed",
+        )
+
+
+@contextmanager
+def remembered(records: Records, asker: str, sql: str) -> Iterator[None]:
+    """Record a refusal in this member's ledger."""
+    try:
+        yield
+    except Refusal as refusal:
+        records.refused(asker, sql, refusal)
+        raise
