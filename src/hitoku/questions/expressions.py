@@ -16,7 +16,7 @@ from sqlglot import exp
 from hitoku.questions import literals
 from hitoku.questions.arguments import Arguments
 from hitoku.questions.cases import alike, cased, combined
-from hitoku.questions.form import Family, Use, Value
+from hitoku.questions.form import MIXED, Family, Use, Value
 from hitoku.questions.nodes import call, describe, only, operands
 from hitoku.questions.refusals import refuse
 from hitoku.questions.scalars import scalar_of
@@ -24,7 +24,7 @@ from hitoku.questions.windows import windowed
 from hitoku.room.agreement import ColumnProtection
 from hitoku.room.rules import ScalarFunction
 
-__all__ = ["Expressions", "Names"]
+__all__ = ["Expressions", "Names", "comparable"]
 
 
 class Names(Protocol):
@@ -186,6 +186,7 @@ class Expressions:
         if (left.constant and not right.constant) or (symmetric and right.text < left.text):
             left, right, kind = right, left, _FLIPPED[kind]
         made = kind(this=_bracketed(left.node), expression=_bracketed(right.node))
+        _mark_mixed(made, left, right)
         return combined(made, Family.BOOLEAN, node, left, right)
 
     def pair(self, left: exp.Expr, right: exp.Expr, node: exp.Expr, clause: str) -> tuple[Value, Value]:
@@ -212,6 +213,7 @@ class Expressions:
         what = choices[0][0]
         unique = {choice.text: choice for _, choice in choices}
         made = exp.In(this=_bracketed(what.node), expressions=[unique[text].node for text in sorted(unique)])
+        _mark_mixed(made, what, *unique.values())
         return combined(made, Family.BOOLEAN, node, what, *unique.values())
 
     def _is(self, node: exp.Is, clause: str) -> Value:
@@ -250,6 +252,20 @@ class Expressions:
             kind = next(k for k in _ARITHMETIC if isinstance(node, k))
             made = kind(this=nodes[0], expression=nodes[1])
         return combined(made, Family.NUMBER, node, *values)
+
+
+def _mark_mixed(comparison: exp.Expr, *values: Value) -> None:
+    """Note a comparison of numbers that are not all columns, short literals or counts."""
+    if any(v.family is Family.NUMBER for v in values) and not all(comparable(v.node) for v in values):
+        comparison.meta[MIXED] = True
+
+
+def comparable(node: exp.Expr) -> bool:
+    """Whether a number has a common type with every column, literal and count that holds both."""
+    node = node.unnest()
+    if isinstance(node, exp.Neg):
+        node = node.this.unnest()
+    return isinstance(node, (exp.Column, exp.Literal, exp.Null, exp.Count))
 
 
 def _chained(kind: type[exp.Connector], parts: Sequence[Value]) -> exp.Expr:

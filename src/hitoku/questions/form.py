@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from sqlglot import exp
 
 from hitoku.errors import Span
 
 __all__ = [
+    "MIXED",
     "Block",
     "Combined",
     "Family",
@@ -30,6 +31,10 @@ __all__ = [
     "Value",
     "column_node",
 ]
+
+
+MIXED: Final = "hitoku_mixed"
+"""In a comparison's `meta`: its numbers may have no type that holds both (see `hitoku.questions.totals`)."""
 
 
 class Family(StrEnum):

@@ -22,6 +22,7 @@ _MAX_EXPONENT: Final = 300
 # and whether that fails would tell of the values; so it is written as a floating-point number instead.
 _EXACT_DIGITS: Final = 18
 _EXACT_SCALE: Final = 9
+_LARGEST_WHOLE: Final = 2**63 - 1
 
 
 def literal(node: exp.Literal, clause: str) -> Value:
@@ -49,6 +50,8 @@ def _number(node: exp.Literal, clause: str) -> exp.Literal:
     fraction = number.normalize().as_tuple()
     scale = -fraction.exponent if isinstance(fraction.exponent, int) else 0
     if scale > _EXACT_SCALE or (scale > 0 and len(fraction.digits) > _EXACT_DIGITS):
+        return exp.Literal(this=f"{number.normalize():E}".replace("E+", "E"), is_string=False)
+    if abs(number) > _LARGEST_WHOLE:
         return exp.Literal(this=f"{number.normalize():E}".replace("E+", "E"), is_string=False)
     plain = f"{number:f}"
     return exp.Literal(this=plain.rstrip("0").rstrip(".") if "." in plain else plain, is_string=False)

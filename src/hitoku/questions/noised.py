@@ -29,7 +29,7 @@ from hitoku.questions.names import quoted
 from hitoku.questions.privacy import Figure, FigureKind, Part, Privacy
 from hitoku.questions.render import rows_text, sql_of
 from hitoku.questions.running import execution_text
-from hitoku.questions.totals import total
+from hitoku.questions.totals import key_text, total
 from hitoku.room.rules import ColumnBounds
 
 __all__ = ["HIGH", "LOW", "PART", "answer_text", "figures_text", "key_name"]
@@ -40,6 +40,7 @@ LOW: Final = "_hitoku_low_"
 HIGH: Final = "_hitoku_high_"
 """Beginnings of the columns with the band of an output, by its place from 1."""
 _CAP: Final = 2**62
+_KEY_CHARS: Final = 256
 
 
 def key_name(part: int, place: int) -> str:
@@ -70,7 +71,7 @@ def _bounded(n: int, block: Block, part: Part) -> list[str]:
     """The branch's rows, at most `max_rows` a unit and group, at most `max_groups` groups a unit."""
     keys = [f"g{i}" for i in range(1, len(block.groups) + 1)]
     columns = [f"{quoted(part.unit.table)}.{quoted(part.unit.column)} AS u"]
-    columns += [f"{total(g.node)} AS {k}" for g, k in zip(block.groups, keys, strict=True)]
+    columns += [f"{_key(g)} AS {k}" for g, k in zip(block.groups, keys, strict=True)]
     values: list[str] = []
     for place, figure in enumerate(part.figures, 1):
         if figure.column is not None:
@@ -96,6 +97,12 @@ def _bounded(n: int, block: Block, part: Part) -> list[str]:
         )
     layers.append(f"_hitoku_kept{n} AS (SELECT * FROM {source})")
     return layers
+
+
+def _key(group: Value) -> str:
+    """A grouping value; of long texts the beginning, so that a result's size tells little of its groups."""
+    text = key_text(group)
+    return f"LEFT({text}, {_KEY_CHARS})" if group.family is Family.STRING else text
 
 
 def _figures(n: int, block: Block, part: Part, least_units: int) -> str:

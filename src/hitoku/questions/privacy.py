@@ -24,7 +24,6 @@ from sqlglot import exp
 from hitoku import limits
 from hitoku.errors import Refusal, Span
 from hitoku.questions.form import Block, Form, Ref, Value
-from hitoku.questions.names import span_of
 from hitoku.questions.refusals import refuse
 from hitoku.questions.render import sql_of
 from hitoku.questions.rules import Rules
@@ -250,11 +249,11 @@ def _unbounded(node: exp.AggFunc, value: Value, rules: Rules, table: str) -> Ref
             rules,
             where,
             clause="SELECT",
-            span=span_of(node) or value.span,
+            span=value.span,
             column=argument.name,
             field="bounds",
         )
-    return _refusal("PRIVACY_AGGREGATE", rules, table, clause="SELECT", span=span_of(node) or value.span)
+    return _refusal("PRIVACY_AGGREGATE", rules, table, clause="SELECT", span=value.span)
 
 
 def _rule(rules: Rules, table: str) -> object:

@@ -28,11 +28,20 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from hitoku.questions.form import Block, Combined, Form, Ref, Tree
+from hitoku.questions.expressions import comparable
+from hitoku.questions.form import Block, Combined, Family, Form, Ref, Tree
 from hitoku.questions.layers import Layers
 from hitoku.questions.names import quoted
 from hitoku.questions.render import ordered, rows_text, select_text
-from hitoku.questions.totals import aggregate_text, number_text, rounded, total, window_text
+from hitoku.questions.totals import (
+    aggregate_text,
+    as_double,
+    key_text,
+    number_text,
+    rounded,
+    total,
+    window_text,
+)
 from hitoku.questions.units import counted_units, passing, unit_masks
 
 if TYPE_CHECKING:
@@ -201,6 +210,23 @@ def _combined(form: Form, columns: list[str], passes: str) -> list[str]:
     return [*layers, f"_hitoku_cells AS (SELECT *, TRUE AS _hitoku_h FROM ({released}))"]
 
 
+def _mixed(form: Form) -> frozenset[int]:
+    """The places of a set operation's outputs that need DOUBLE: numbers with no common type that holds both.
+
+    The engine would convert them by itself, for withheld rows too, and fail where one does not fit.
+    """
+    if not isinstance(form.tree, Combined):
+        return frozenset()
+    found: set[int] = set()
+    for place, items in enumerate(zip(*(block.items for block in form.blocks), strict=True), 1):
+        values = [item.value for item in items]
+        number = any(v.family is Family.NUMBER for v in values)
+        same = len({v.text for v in values}) == 1
+        if number and not same and not all(comparable(v.node) for v in values):
+            found.add(place)
+    return frozenset(found)
+
+
 # --- one branch ---
 
 
@@ -230,8 +256,10 @@ class _Branch:
         """The branch's common table expressions; the last one, ``_hitoku_c`` and its number, is its cells."""
         number, block = self._number, self._block
         split = Layers(block.groups)
+        mixed = _mixed(self._form)
+        texts = [total(split.upper(item.value.node)) for item in block.items]
         outputs = [
-            f"{total(split.upper(item.value.node))} AS _hitoku_o{n}" for n, item in enumerate(block.items, 1)
+            f"{as_double(text) if n in mixed else text} AS _hitoku_o{n}" for n, text in enumerate(texts, 1)
         ]
         if not isinstance(self._form.tree, Combined):
             outputs += [
@@ -276,7 +304,7 @@ class _Branch:
     def _groups(self, split: Layers) -> str:
         """What is computed per group, by the engine's own GROUP BY."""
         block = self._block
-        first = [f"{total(group.node)} AS g{n}" for n, group in enumerate(block.groups, 1)]
+        first = [f"{key_text(group)} AS g{n}" for n, group in enumerate(block.groups, 1)]
         first += [
             f"{aggregate_text(node, self._release.inexact, self._release.round_counts)} AS a{n}"
             for n, node in enumerate(split.aggregates.values(), 1)

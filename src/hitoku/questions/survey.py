@@ -17,7 +17,7 @@ from hitoku import limits
 from hitoku.questions.form import Form
 from hitoku.questions.margins import Branch, Related, related
 from hitoku.questions.render import rows_text
-from hitoku.questions.totals import number_text, total
+from hitoku.questions.totals import key_text, number_text, total
 from hitoku.questions.units import counted_units, passing
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _layers(place: int, found: Related, constraints: Sequence[UnitConstraint]) -
     names = {text: f"k{n}" for n, text in enumerate(keys, 1)}
     marks = {text: f"h{n}" for n, text in enumerate(flags, 1)}
     units = counted_units(found.rows, constraints)
-    columns = [f"{total(value.node)} AS {names[text]}" for text, value in keys.items()]
+    columns = [f"{key_text(value)} AS {names[text]}" for text, value in keys.items()]
     columns += [f"COALESCE({total(value.node)}, FALSE) AS {marks[text]}" for text, value in flags.items()]
     atoms = f"SELECT {', '.join([*columns, 'COUNT(*) AS n', *units])} {rows_text(found.rows, total)}"
     if columns:
@@ -83,7 +83,7 @@ def _groups(
     """The groups of a branch: their numbers, and whether they pass."""
     block = replace(found.rows, where=(*found.rows.where, *branch.where))
     names = [f"k{n}" for n in range(1, len(branch.groups) + 1)]
-    columns = [f"{total(g.node)} AS {name}" for g, name in zip(branch.groups, names, strict=True)]
+    columns = [f"{key_text(g)} AS {name}" for g, name in zip(branch.groups, names, strict=True)]
     text = f"SELECT {', '.join([*columns, *units])} {rows_text(block, total)}"
     if columns:
         text += " GROUP BY " + ", ".join(str(n) for n in range(1, len(columns) + 1))

@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Expressions as SQL that fails on no value, for the text that runs."""
+"""Expressions as SQL that fails on no value, for the text that runs.
+
+Whether a question fails would tell of rows that nobody may see, those of withheld groups too. What can fail
+on some value: functions and arithmetic, of columns or of constants alone: they stand in TRY. And conversions
+that the engine makes by itself, where numbers of two types meet: a decimal with many digits behind the point
+has no room for large numbers before it. Columns and literals are bounded so that they always have a common
+type (`hitoku.limits.MAX_DECIMAL_SIDE`, `hitoku.questions.literals`); numbers of any other origin are compared
+as DOUBLE, which every number has. TRY around the comparison would do, too, but takes long where it fails, and
+time tells.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +17,11 @@ from typing import Final
 
 from sqlglot import exp
 
-from hitoku.questions.form import Ref
+from hitoku.questions.form import MIXED, Family, Ref, Value
 from hitoku.questions.render import sql_of
 from hitoku.questions.windows import ORDERED
 
-__all__ = ["aggregate_text", "number_text", "rounded", "total", "window_text"]
+__all__ = ["aggregate_text", "as_double", "key_text", "number_text", "rounded", "total", "window_text"]
 
 _BOOLEAN: Final = (
     *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
@@ -30,15 +39,38 @@ def _tried(node: exp.Expr) -> exp.Expr:
     if isinstance(node, _SAFE) or (isinstance(node, exp.TryCast) and isinstance(node.this, _SAFE)):
         return node
     if isinstance(node, _BOOLEAN):
+        made = _double if node.meta.get(MIXED) else _tried
         for key, part in list(node.args.items()):
             if isinstance(part, exp.Expr):
-                node.set(key, _tried(part))
+                node.set(key, made(part))
             elif isinstance(part, list):
-                node.set(key, [_tried(p) if isinstance(p, exp.Expr) else p for p in part])
+                node.set(key, [made(p) if isinstance(p, exp.Expr) else p for p in part])
         return node
-    if not any(True for _ in node.find_all(exp.Column)):
-        return node
+    inner = node.this
+    if isinstance(node, (exp.Neg, exp.Cast)) and isinstance(inner, exp.Literal):
+        return node  # a negative number, or a date that was read before
     return exp.Anonymous(this="TRY", expressions=[node])
+
+
+def _double(node: exp.Expr) -> exp.Expr:
+    return exp.TryCast(this=_tried(node), to=exp.DataType.build("DOUBLE"))
+
+
+def as_double(text: str) -> str:
+    """A number as DOUBLE; NULL where it has none."""
+    return f"TRY_CAST({text} AS DOUBLE)"
+
+
+def key_text(group: Value) -> str:
+    """A grouping value as SQL, one spelling for equal values.
+
+    0.0 and -0.0 are one group, and so are all NaN. Which of them is the group's value would be the first
+    row's to say, and so one row's sign would be told.
+    """
+    text = total(group.node)
+    if group.family is not Family.NUMBER:
+        return text
+    return f"CASE WHEN {text} = 0 OR ISNAN({as_double(text)}) THEN ABS({text}) ELSE {text} END"
 
 
 def aggregate_text(node: exp.Expr, inexact: Collection[Ref] = (), multiple: int = 1) -> str:
