@@ -20,7 +20,7 @@ _SCHEMA: Final = 1
 _BATCH: Final = 3
 _LENGTH: Final = 0
 _COMPRESSION: Final = 3
-_ENDS: Final = {b"\xff\xff\xff\xff\0\0\0\0", b"\xff\xff\xff\xff"}
+_END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def read_table(content: bytes) -> Any:
@@ -48,7 +48,7 @@ def _look(content: bytes) -> None:
     source = pa.BufferReader(content)
     rows = 0
     while (at := source.tell()) < len(content):
-        if content[at : at + 8] in _ENDS:
+        if content[at : at + 8] == _END:
             return
         header = bytes(pa.ipc.read_message(source).metadata)
         place = _table(header, 0)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hitoku.disclosure.noise import Draws, Noise, NoisedPart
+from hitoku.disclosure.noise import Draws, Noise
 from hitoku.engine.inline import compute
 from hitoku.errors import DisclosureError, EngineError
 from hitoku.questions.noised import HIGH, LOW, PART, answer_text, key_name
 from hitoku.questions.privacy import FigureKind
 
 if TYPE_CHECKING:
+    from hitoku.disclosure.noise import NoisedPart
     from hitoku.questions.privacy import Part
     from hitoku.questions.question import Question
 
@@ -148,10 +149,10 @@ def described(question: Question, noise: Noise) -> dict[str, Any]:
         for block, part, how in zip(question.form.blocks, privacy.parts, noise.parts, strict=True):
             places = dict(part.made_of).get(block.items[place].value.text, ())
             one = places[0] if len(places) == 1 else None
-            found.add(None if one is None else (how.scales[one], part.figures[one].decimals))
+            widths = how.half_widths()
+            found.add(None if one is None else (how.scales[one], widths[one], part.figures[one].decimals))
         if len(found) == 1 and (known := found.pop()) is not None:
-            scale, decimals = known
-            width = NoisedPart((scale,), None, 0).half_widths()[0]
+            scale, width, decimals = known
             columns.append(
                 {
                     "name": output.name,

@@ -199,7 +199,7 @@ def _dense(column: Any) -> Any:
         column, kind = column.cast(pa.string()), pa.string()
     if pa.types.is_binary_view(kind):
         column, kind = column.cast(pa.binary()), pa.binary()
-    if pa.types.is_nested(kind) or isinstance(kind, pa.ExtensionType):
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
         raise DisclosureError("an output column has a type that cannot be released")
     combined = column.combine_chunks()
     return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

@@ -230,7 +230,7 @@ class _Noised:
     def _places(self, text: str) -> tuple[int, ...]:
         return dict(self.part.made_of)[text]
 
-    def _figure(self, place: int, by: int = 0) -> str:
+    def _figure(self, place: int, by: int) -> str:
         """A figure in its own units, moved by so many whole units."""
         figure = self.part.figures[place]
         moved = f"(_hitoku_f{place + 1}::HUGEINT + {by})"

@@ -34,7 +34,7 @@ from hitoku.room.rules import AggregateFunction, AggregationRule, CustomRule, Li
 
 __all__ = ["judge", "minimum"]
 
-_CLAUSES: Final = {By.OVER: "SELECT", By.LIMIT: "ORDER BY", By.DISTINCT: "SELECT", By.SET: "UNION"}
+_CLAUSES: Final = {By.OVER: "SELECT"}
 _SHOWN: Final = frozenset({By.SELECT, By.OVER, By.GROUP_BY, By.ORDER_BY})
 _COUNTS: Final = frozenset({AggregateFunction.COUNT, AggregateFunction.COUNT_DISTINCT})
 

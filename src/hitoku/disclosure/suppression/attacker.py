@@ -101,8 +101,8 @@ class Attacker:
         cost = np.zeros(len(self.atoms))
         for cell, level in wanted.items():
             cost[list(self.part.cells[cell].atoms)] -= direction
-            # Not farther than is demanded, so that the others have the more.
-            self._bound(cell, -level if direction < 0 else -self.room, level if direction > 0 else self.room)
+            # Not farther than is demanded, so that the others have the more; none falls below zero anyway.
+            self._bound(cell, -self.room, level if direction > 0 else self.room)
         self._price(cost)
         if self.effort.run(self._highs):
             self.accept(self._values())
@@ -138,11 +138,10 @@ class Attacker:
             if owner < 0:
                 fixed += worth
             else:
-                weights[owner] = weights.get(owner, 0.0) + worth
+                weights[owner] = worth
         for row, price in enumerate(solution.row_dual):
             if abs(price) > 1e-9:
-                owner = self.row_cells[row]
-                weights[owner] = weights.get(owner, 0.0) + abs(price) * self.room
+                weights[self.row_cells[row]] = abs(price) * self.room
         least = level - fixed
         return Cut({n: min(w, least) for n, w in weights.items() if w > 1e-9}, least)
 

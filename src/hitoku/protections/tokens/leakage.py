@@ -93,4 +93,3 @@ def _names(tables: list[Table]) -> str:
 
 def _columns(tables: list[Table], kind: ColumnProtection) -> str:
     return ", ".join(f"{t.name}.{c.name}" for t in tables for c in t.columns if c.protection is kind)
-
