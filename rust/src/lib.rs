@@ -5,6 +5,7 @@
 //! Python; nothing here knows a room, a member or a rule.
 
 pub mod columns;
+pub mod group;
 
 use pyo3::prelude::*;
 
@@ -13,5 +14,6 @@ use pyo3::prelude::*;
 #[pyo3(name = "_core")]
 fn core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    columns::register(m)
+    columns::register(m)?;
+    group::register(m)
 }
