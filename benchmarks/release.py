@@ -80,7 +80,8 @@ def main(quick: bool) -> list[Claim]:
             "_hitoku_f1": pa.array([1_000 + n % 100 for n in range(CELLS)], pa.int64()),
         }
     )
-    ahead, after = [], []
+    ahead: list[float] = []
+    after: list[float] = []
     for _ in range(3 if quick else 15):
         for times, count in ((ahead, CELLS), (after, 0)):
             draws = Draws(how.noise, count)
