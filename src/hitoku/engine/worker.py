@@ -249,12 +249,15 @@ def serve(source: BinaryIO, out: BinaryIO) -> None:
     arrow = threading.Thread(target=importlib.import_module, args=("pyarrow",), daemon=True)
     arrow.start()
     importlib.import_module("duckdb")
-    send(out, b"H", b"")
     try:
+        send(out, b"H", b"")
         request = receive(source)
     except Failed:
         forget(os.getcwd())  # noqa: PTH109
         raise
+    except OSError:  # whoever started this process has gone: nobody is there to be told
+        forget(os.getcwd())  # noqa: PTH109
+        os._exit(1)
     bound(request["limits"])
     threading.Thread(target=watch, args=(source, request["directory"]), daemon=True).start()
     connection = connect(request)

@@ -234,10 +234,10 @@ def open_room(
     clock: Clock | None = None,
     progress: Progress | None = None,
 ) -> RoomHandle:
-    """Open a room whose members' directories are on this machine.
+    """Open a room whose members' directories are on this machine, or a member's own room over the network.
 
     Args:
-        path: a workspace directory, or the room file in it.
+        path: a workspace directory, or the room file in it; or a member's directory with a node.toml.
         me: the member to act as; may be left out if only one member here may ask.
         clock: the time; the machine's by default.
         progress: hears about phases; nobody by default.
@@ -245,7 +245,15 @@ def open_room(
     Raises:
         RoomError: the room is not in force, was altered, or cannot be read; or `me` is not here.
     """
-    workspace = Workspace.open(Path(path))
+    place = Path(path)
+    if (place / "node.toml").is_file():  # a member's own directory: the others are reached over the network
+        from hitoku.node.remote import open_remote_room
+
+        remote = open_remote_room(place, clock=clock, progress=progress)
+        if me not in {None, remote.me}:
+            raise RoomError(f"{place} is the directory of {remote.me!r}, not of {me!r}")
+        return remote
+    workspace = Workspace.open(place)
     if me is None:
         able = [m.name for m in workspace.room.agreement.able(Ability.QUERY) if m.name in workspace.members]
         if len(able) != 1:

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node's settings, ``node.toml`` in the member's directory: where it listens, its rooms, who is where.
+
+Names of members belong to a room, so each room has its own addresses. No key or secret is in here::
+
+    listen = "0.0.0.0:8443"
+    url = "https://airport.example:8443"
+    health = "127.0.0.1:8480"
+
+    [[rooms]]
+    file = "../room.yaml"
+
+    [rooms.peers]
+    host = "https://host.example:8443"
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from hitoku import limits
+from hitoku.errors import InputError
+from hitoku.room.agreement import Name
+from hitoku.room.files import write_whole
+from hitoku.transport.https.client import check_address
+
+__all__ = ["SETTINGS_FILE", "NodeSettings", "RoomSettings", "socket_of"]
+
+SETTINGS_FILE: Final = "node.toml"
+_MAX_BYTES: Final = 1_000_000
+
+
+def socket_of(listen: str) -> tuple[str, int]:
+    """Host and port of ``host:port`` or ``[IPv6]:port``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, colon, port = listen.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets: [::1]:8443")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ValueError("host:port is expected, e.g. 127.0.0.1:8443")
+    return host, int(port)
+
+
+def _listen(text: str) -> str:
+    socket_of(text)
+    return text
+
+
+def _loopback(text: str) -> str:
+    host, _ = socket_of(text)
+    try:
+        inside = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise ValueError("must be a loopback address, e.g. 127.0.0.1:8480: nobody proves who asks there")
+    return text
+
+
+Address = Annotated[str, AfterValidator(check_address)]
+Listen = Annotated[str, AfterValidator(_listen)]
+Health = Annotated[str, AfterValidator(_loopback)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RoomSettings(_Part):
+    """A room that the node serves.
+
+    Attributes:
+        file: the room file that all signed; relative to the member's directory.
+        peers: the other members' addresses.
+    """
+
+    file: str
+    peers: Annotated[dict[Name, Address], Field(max_length=limits.MAX_MEMBERS)] = Field(default_factory=dict)
+
+
+class NodeSettings(_Part):
+    """What ``node.toml`` says.
+
+    Attributes:
+        listen: where the other members' nodes are listened to.
+        url: where they reach it.
+        health: where a local supervisor can ask whether the process lives; nowhere if it is None.
+        rooms: the rooms that are served.
+    """
+
+    listen: Listen
+    url: Address
+    health: Health | None = None
+    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=64, strict=False)]
+
+    @classmethod
+    def open(cls, directory: Path) -> NodeSettings:
+        """Read the settings of a member's directory.
+
+        Raises:
+            InputError: there are none, or they cannot be used.
+        """
+        path = directory / SETTINGS_FILE
+        try:
+            with path.open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+            if len(content) > _MAX_BYTES:
+                raise InputError(f"{path}: too large")
+            data = tomllib.loads(content.decode())
+        except FileNotFoundError:
+            raise InputError(f"{path}: there is no such file: make it with `hitoku node init`") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            raise InputError(f"{path}: not valid TOML") from None
+        return cls.made(data, str(path))
+
+    @classmethod
+    def made(cls, data: dict[str, Any], where: str) -> NodeSettings:
+        """Settings of data, checked.
+
+        Raises:
+            InputError: they cannot be used; says where, and quotes no value.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            items = error.errors(include_url=False, include_input=False, include_context=False)
+            what = "; ".join(f"{'.'.join(map(str, i['loc']))}: {i['msg']}" for i in items[:8])
+            raise InputError(f"{where}: {what}") from None
+
+    def write(self, directory: Path) -> Path:
+        """Write the settings into a member's directory. Returns the file.
+
+        Raises:
+            InputError: there are some already.
+            RoomError: the file cannot be written.
+        """
+        path = directory / SETTINGS_FILE
+        if path.exists():
+            raise InputError(f"{path}: is there already; edit it, or move it away")
+        lines = ["# This member's node: `hitoku node serve`.", f"listen = {json.dumps(self.listen)}"]
+        lines.append(f"url = {json.dumps(self.url)}")
+        if self.health is not None:
+            lines.append(f"health = {json.dumps(self.health)}")
+        for room in self.rooms:
+            lines += ["", "[[rooms]]", f"file = {json.dumps(room.file)}", "", "[rooms.peers]"]
+            lines += [f"{name} = {json.dumps(address)}" for name, address in room.peers.items()]
+        write_whole(path, ("\n".join(lines) + "\n").encode())
+        return path
+
+    def room_files(self, directory: Path) -> tuple[Path, ...]:
+        """The room files, as paths from here."""
+        return tuple(Path(os.path.normpath(directory / room.file)) for room in self.rooms)

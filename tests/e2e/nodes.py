@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Members' nodes as processes on this machine, each with its own directory and port."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.conftest import Place
+
+from hitoku.cli import main as cli
+
+SECONDS = 60
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses at this moment."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+def hitoku(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "hitoku.cli.main", *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+
+
+class Nodes:
+    """The nodes of a place's members."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.ports = dict(zip(place.members, free_ports(len(place.members)), strict=True))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        for name, directory in place.members.items():
+            others = [n for n in place.members if n != name]
+            peers = [x for n in others for x in ("--peer", f"{n}=https://127.0.0.1:{self.ports[n]}")]
+            listen = f"127.0.0.1:{self.ports[name]}"
+            words = ["node", "init", directory.path, "--room", place.room_file, "--listen", listen, *peers]
+            assert cli.run([str(word) for word in words]) == 0
+
+    def log(self, name: str) -> Path:
+        """Where a node's stderr goes."""
+        return self.place.path / f"{name}.log"
+
+    def temporary(self, name: str) -> Path:
+        """Where a node puts temporary files."""
+        return self.place.path / f"{name}.tmp"
+
+    def lines(self, name: str) -> list[dict[str, object]]:
+        """What a node logged."""
+        text = self.log(name).read_text("utf-8")
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def start(self, *names: str) -> None:
+        """Start nodes and wait until they serve."""
+        for name in names or tuple(self.place.members):
+            self.temporary(name).mkdir(exist_ok=True)
+            with self.log(name).open("ab") as log:
+                words = ["node", "serve", str(self.place.members[name].path)]
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", "hitoku.cli.main", *words],
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, "TMPDIR": str(self.temporary(name))},
+                )
+        for name in names or tuple(self.place.members):
+            self._wait(name)
+
+    def _wait(self, name: str) -> None:
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            assert self.processes[name].poll() is None, self.log(name).read_text("utf-8")
+            try:
+                socket.create_connection(("127.0.0.1", self.ports[name]), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError(f"{name} does not serve: {self.log(name).read_text('utf-8')}")
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> int:
+        """Send a signal to a node and wait for its end. Returns its exit code."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        return process.wait(SECONDS)
+
+    def end(self) -> None:
+        """End all that still run."""
+        for name in list(self.processes):
+            self.stop(name, signal.SIGKILL)
