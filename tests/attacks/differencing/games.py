@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
@@ -186,12 +186,33 @@ class Plays:
         here, gone = self.each(lambda answers: answers[0][1, ()][:, -1] - answers[0][1, ()][:, -2])
         return decided(here, gone, [-2, -1, 0, 0.5, 1, 2], self.game.budget)
 
+    def alone(self, figure: int) -> str | None:
+        """Whether one figure of each answer breaks the promise when all others are ignored.
+
+        Together with well-noised ones a figure that lost its noise stands out less than by itself.
+        """
+        only = [
+            {
+                cell: tuple(a[..., figure : figure + 1] for a in triple)
+                for cell, triple in weight.items()
+                if triple[0].size > figure
+            }
+            for weight in self.game.weights()
+        ]
+        cut = [
+            [{cell: values[:, figure : figure + 1] for cell, values in answer.items()} for answer in side]
+            for side in (self.here, self.gone)
+        ]
+        return replace(self, here=cut[0], gone=cut[1])._decided(only)
+
     def contradicted(self) -> str | None:
         """The strongest attack there is on these figures: the likelihood ratio of all of them together.
 
         Whoever asks HAVING, windows, LIMIT or means of them computes from these, and can only know less.
         """
-        weights = self.game.weights()
+        return self._decided(self.game.weights())
+
+    def _decided(self, weights: list[dict[Cell, Any]]) -> str | None:
         signal = math.sqrt(sum(float(((d / s) ** 2).sum()) for w in weights for d, _, s in w.values()))
         scores = self.each(lambda released: self._likelihood(released, weights))
         if signal == 0:

@@ -47,6 +47,7 @@ def game_of(pair: Pair, sql: str) -> Game:
 def test_the_real_mechanism_passes_every_check_below(pair, edge):
     assert overruns(days(), pair) == []
     assert game_of(pair, TWO).contradicted() is None
+    assert [game_of(pair, TWO).play().alone(figure) for figure in (0, 1)] == [None, None]
     assert leak_between(pair) is None
     assert shown(edge) is None
 
@@ -103,7 +104,7 @@ def test_one_figure_without_noise(pair, monkeypatch):
         return added(figure, scale, draws) if len(calls) % 2 else figure
 
     monkeypatch.setattr(noising, "_with_noise", forgetful)
-    assert game_of(pair, TWO).contradicted() is not None
+    assert game_of(pair, TWO).play().alone(1) is not None
 
 
 def test_a_charge_for_one_figure_of_two(pair):
