@@ -199,7 +199,7 @@ def at_the_edge() -> Game:
         return Game.of(pair, [asked])
 
 
-@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("factor", [3, 4])
 def test_a_threshold_that_is_a_factor_too_low(monkeypatch, factor):
     exact = noise._quantile
     monkeypatch.setattr(noise, "_quantile", lambda sigma, tail: exact(sigma, tail) // factor)
