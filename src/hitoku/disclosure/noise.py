@@ -28,20 +28,22 @@ import threading
 from array import array
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hitoku.room.accounting import DELTA_UNITS, RHO_UNITS, Charge
 
 if TYPE_CHECKING:
     from hitoku.questions.privacy import Privacy
 
-__all__ = ["Draws", "Noise", "NoisedPart", "noise_of", "smallest_group"]
+__all__ = ["MAX_CHARGE", "Draws", "Noise", "NoisedPart", "noise_of", "share_of", "smallest_group"]
 
-_MAX_INTEGER: Final = 2**53 - 1
+MAX_CHARGE: Final = 2**53 - 1
 _SHARE: Final = 10_000
 """A branch with a noisy threshold takes this part of the account's delta."""
-_Z95: Final = 1.959964
-_Z975: Final = 2.241403
+# Half-widths of a figure's 95 % band and of its 97.5 % band, and its standard deviation, in scales. A Laplace
+# noise's scale is written in sevenths (`hitoku.disclosure.laplace.EPSILON`), so that it is a whole number.
+_WIDTHS: Final = {"discrete Gaussian": (1.959964, 2.241403), "two discrete Laplace": (4.1131 / 7, 4.9319 / 7)}
+_DEVIATIONS: Final = {"discrete Gaussian": 1.0, "two discrete Laplace": 2 / 7}
 _CHUNK: Final = 512
 
 
@@ -50,18 +52,26 @@ class NoisedPart:
     """How one branch is noised.
 
     Attributes:
-        scales: sigma of each figure, in the figure's units.
+        scales: sigma of each figure, in the figure's units; of a Laplace noise seven times its scale.
         threshold: what a group's noisy number of units must reach; None where groups are public.
         least_units: groups of fewer units are left out before.
+        law: how the noise of a figure is distributed; the Laplace one is in `hitoku.disclosure.laplace`.
     """
 
     scales: tuple[int, ...]
     threshold: int | None
     least_units: int
+    law: Literal["discrete Gaussian", "two discrete Laplace"] = "discrete Gaussian"
 
     def half_widths(self, pairs: bool = False) -> tuple[int, ...]:
         """Half-width of each figure's 95 % band; with `pairs`, of bands that hold for two at once."""
-        return tuple(math.ceil(scale * (_Z975 if pairs else _Z95)) for scale in self.scales)
+        wide = _WIDTHS[self.law][pairs]
+        return tuple(math.ceil(scale * wide) for scale in self.scales)
+
+    @property
+    def sigmas(self) -> tuple[int, ...]:
+        """Each figure's standard deviation; a little more, never less."""
+        return tuple(math.ceil(scale * _DEVIATIONS[self.law]) for scale in self.scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +102,7 @@ def noise_of(privacy: Privacy, users_noise: int | None) -> tuple[Noise, tuple[Ch
         users_noise: at least so much; never less than the strictest account demands.
     """
     users = max(privacy.least_noise, users_noise or 0)
-    # One thresholded branch's share, in units of the ledger: account's delta / 10^4.
-    share = DELTA_UNITS // 10 ** int(privacy.delta.removeprefix("1e-")) // _SHARE
+    share = share_of(privacy.delta)
     least = smallest_group(users)
     parts: list[NoisedPart] = []
     rho = delta = 0
@@ -105,10 +114,15 @@ def noise_of(privacy: Privacy, users_noise: int | None) -> tuple[Noise, tuple[Ch
         rho += -(-len(part.figures) * part.max_groups * RHO_UNITS // (2 * users * users))
         parts.append(NoisedPart(tuple(users * f.most for f in part.figures), threshold, least))
     charges = tuple(
-        Charge(owner, privacy.unit, min(rho, _MAX_INTEGER), min(delta, _MAX_INTEGER))
+        Charge(owner, privacy.unit, min(rho, MAX_CHARGE), min(delta, MAX_CHARGE))
         for owner in privacy.accounts
     )
     return Noise(privacy.unit, users, tuple(parts)), charges
+
+
+def share_of(delta: str) -> int:
+    """One noisy threshold's share of an account's delta: a 10^4th of it, in units of 10^-18."""
+    return int(DELTA_UNITS // 10 ** int(delta.removeprefix("1e-")) // _SHARE)
 
 
 def _quantile(sigma: int, tail: float) -> int:

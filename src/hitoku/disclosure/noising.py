@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["described", "noised"]
 
 
-def noised(table: Any, question: Question, noise: Noise, draws: Draws) -> tuple[Any, Any]:
+def noised(table: Any, question: Question, noise: Noise, draws: Draws | None) -> tuple[Any, Any]:
     """Add the plan's noise to a question's figures and compute the outputs.
 
     Args:
         table: the figures, as `hitoku.questions.noised.figures_text` names them.
         question: the question.
         noise: the plan's noise.
-        draws: where the noise comes from.
+        draws: where the noise comes from; None where the figures have it already.
 
     Returns:
         The outputs in the order of release, and the 95 % bands: a table with two columns
@@ -82,7 +82,7 @@ def _expected(table: Any, question: Question) -> None:
             raise DisclosureError("a figure is no whole number: nothing is released")
 
 
-def _noised_groups(table: Any, n: int, keys: int, part: Part, how: NoisedPart, draws: Draws) -> Any:
+def _noised_groups(table: Any, n: int, keys: int, part: Part, how: NoisedPart, draws: Draws | None) -> Any:
     """One branch's groups with noise, those below the threshold left out."""
     mine = table.filter(pc.equal(table.column(PART).cast(pa.int64()), _int64(n)))
     columns = {key_name(n, i): mine.column(key_name(n, i)) for i in range(1, keys + 1)}
@@ -108,7 +108,9 @@ def _noised_groups(table: Any, n: int, keys: int, part: Part, how: NoisedPart, d
     return pa.table(columns)
 
 
-def _with_noise(figure: Any, scale: int, draws: Draws) -> Any:
+def _with_noise(figure: Any, scale: int, draws: Draws | None) -> Any:
+    if draws is None:
+        return figure
     # No overflow: figures are within 2^62, scales below 2^53, and no draw is a thousand sigmas large.
     drawn = draws.take(scale, len(figure))
     return pc.add_checked(figure, pa.chunked_array([_array(drawn)]))
@@ -150,7 +152,7 @@ def described(question: Question, noise: Noise) -> dict[str, Any]:
             places = dict(part.made_of).get(block.items[place].value.text, ())
             one = places[0] if len(places) == 1 else None
             widths = how.half_widths()
-            found.add(None if one is None else (how.scales[one], widths[one], part.figures[one].decimals))
+            found.add(None if one is None else (how.sigmas[one], widths[one], part.figures[one].decimals))
         if len(found) == 1 and (known := found.pop()) is not None:
             scale, width, decimals = known
             columns.append(
@@ -163,8 +165,9 @@ def described(question: Question, noise: Noise) -> dict[str, Any]:
         else:
             columns.append({"name": output.name, "sigma": None, "half_width": None})
     thresholds = [part.threshold for part in noise.parts if part.threshold is not None]
+    laws = sorted({part.law for part in noise.parts})
     return {
-        "mechanism": "discrete Gaussian",
+        "mechanism": " and ".join(laws),
         "unit": noise.unit,
         "users_noise": noise.users_noise,
         "confidence": "0.95",

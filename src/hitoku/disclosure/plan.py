@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from hitoku.disclosure.laplace import two_draws
 from hitoku.disclosure.noise import Noise, noise_of
 from hitoku.errors import Refusal
 from hitoku.room.accounting import Charge
@@ -73,7 +74,12 @@ def default_receivers(room: Room, asker: str) -> tuple[str, ...]:
 
 
 def plan(
-    question: Question, room: Room, receivers: Iterable[str], users_noise: int | None = None
+    question: Question,
+    room: Room,
+    receivers: Iterable[str],
+    users_noise: int | None = None,
+    *,
+    by_owners: bool = False,
 ) -> DisclosurePlan:
     """What the rules demand of a question's cells. Every owner and the host make it themselves.
 
@@ -83,6 +89,8 @@ def plan(
         receivers: who would receive the answer.
         users_noise: how many units' contributions the noise hides; what the strictest account demands
             where None or less.
+        by_owners: two owners add the noise while they compute, so that nobody ever holds exact figures; else
+            it is added where the cells are.
 
     Raises:
         Refusal: nobody is to receive, or somebody who may not.
@@ -117,7 +125,8 @@ def plan(
     noise: Noise | None = None
     charges: tuple[Charge, ...] = ()
     if question.privacy is not None:
-        noise, charges = noise_of(question.privacy, users_noise)
+        law = two_draws if by_owners else noise_of
+        noise, charges = law(question.privacy, users_noise)
     thresholds = tuple(
         Threshold(c.alias, c.table, c.column, c.owner, c.minimum)
         for c in sorted(question.constraints, key=lambda c: c.alias)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["release"]
 
-_KNOWN: Final = frozenset({"threshold", "suppression", "rounding"})
+_KNOWN: Final = frozenset({"threshold", "suppression", "rounding", "noise"})
 
 
 def release(
@@ -114,6 +114,8 @@ def _suits(cells: Cells, plan: DisclosurePlan, question: Question) -> None:
     Groups that follow from totals had to be withheld before window functions, set operations and LIMIT, and
     counts rounded before any expression; neither can be made up for here.
     """
+    if "noise" in cells.applied:
+        raise DisclosureError("the cells carry something applied that the plan does not ask for")
     for name, planned in (
         ("suppression", protected(question, plan)),
         ("rounding", plan.round_counts > 1),
@@ -148,15 +150,17 @@ def _noised(
     from hitoku.disclosure.noise import Draws
     from hitoku.disclosure.noising import described, noised
 
-    if plan.noise is None or cells.applied or plan.thresholds:
+    done = "noise" in cells.applied
+    by_owners = plan.noise is not None and all(p.law == "two discrete Laplace" for p in plan.noise.parts)
+    if plan.noise is None or cells.applied - {"noise"} or plan.thresholds or done != by_owners:
         raise DisclosureError("the plan and the cells do not agree about noise: nothing is released")
-    source = Draws(plan.noise) if draws is None else draws
+    source = None if done else Draws(plan.noise) if draws is None else draws
     try:
         table, bands = noised(cells.table, question, plan.noise, source)
     except pa.ArrowException:  # its words may quote a value
         raise DisclosureError("the cells cannot be put into the plan's form: nothing is released") from None
     finally:
-        if draws is None:
+        if draws is None and source is not None:
             source.close()
     return Answer(
         table=table, bands=bands, noise=described(question, plan.noise), withheld=Withheld(False, ()), **facts

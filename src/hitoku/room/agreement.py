@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hitoku import limits
+from hitoku.room.crosstab import Crosstab
 from hitoku.room.rules import (
     AccessBudget,
     AggregateFunction,
@@ -419,6 +420,8 @@ class Agreement(_Part):
     release: Annotated[Release, Field(exclude_if=_usual)] = Release()
     templates: Annotated[tuple[Template, ...], Field(max_length=limits.MAX_TEMPLATES, exclude_if=_empty)] = ()
     """Questions with parameters; a custom rule approves them by their hashes."""
+    crosstab: Annotated[Crosstab | None, Field(exclude_if=_empty)] = None
+    """How people are recognised across tables in private cross statistics."""
 
     def budget(self, owner: str, unit: str) -> Budget | None:
         """The owner's account for a unit, if it has one."""
@@ -465,6 +468,7 @@ class Agreement(_Part):
                     f"table {table.name!r}: cleartext columns {clear} need settings.allow_cleartext"
                 )
         self._check_privacy()
+        self._check_crosstab()
         for host in self.able(Ability.HOST):
             # A host with the room secret could try every phone number against the fingerprints.
             if host.name in self.owners():
@@ -497,6 +501,30 @@ class Agreement(_Part):
                     f"table {table.name!r}: differentialPrivacy needs a budget of {table.owner!r} for the "
                     f"unit {privacy.account!r}"
                 )
+
+    def _check_crosstab(self) -> None:
+        for part in () if self.crosstab is None else self.crosstab.tables:
+            table = self.table(part.table)
+            if table is None:
+                raise ValueError(f"crosstab: there is no table {part.table!r}")
+            rule = table.rule
+            privacy = rule.differential_privacy if isinstance(rule, CustomRule) else None
+            if privacy is None:
+                raise ValueError(
+                    f"crosstab: table {table.name!r} needs a custom rule with differentialPrivacy"
+                )
+            public = {p.column_name: p.values for p in privacy.public_values}
+            for other in part.other:
+                if other.value not in public.get(other.column_name, ()):
+                    raise ValueError(
+                        f"crosstab: {table.name}.{other.column_name}: `other` must be one of its publicValues"
+                    )
+            bounded = {b.column_name for b in privacy.bounds}
+            for duplicates in part.duplicates:
+                if duplicates.column_name not in bounded:
+                    raise ValueError(
+                        f"crosstab: {table.name}.{duplicates.column_name}: `duplicates` needs bounds in its rule"
+                    )
 
 
 class Signature(_Part):

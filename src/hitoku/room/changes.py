@@ -83,6 +83,9 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
     found += _tables(old, new)
     found += _budgets(old, new)
     found += _templates(old, new, owners)
+    if old.crosstab != new.crosstab:
+        # Every owner's: how people are recognised decides what all of them compute.
+        found.append(_change("crosstab", _dump(old.crosstab), _dump(new.crosstab), owners))
     for field, value in _whole(old.release).items():
         after = _whole(new.release)[field]
         if value != after:

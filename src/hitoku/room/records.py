@@ -13,7 +13,7 @@ repeats another gives that one's answer again: it computes nothing and costs no 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,7 +34,14 @@ from hitoku.room.ledger import EntryKind, Head, Ledger
 from hitoku.room.runs import Role, Run, RunState
 from hitoku.room.store import Store
 
-__all__ = ["Records", "Role", "Run", "RunState", "replayed"]
+__all__ = ["Beside", "Records", "Role", "Run", "RunState", "replayed"]
+
+Beside = Callable[[Connection], None]
+"""Writes something in a transaction of a record."""
+
+
+def _nothing(connection: Connection) -> None:
+    del connection
 
 
 class Records:
@@ -87,7 +94,9 @@ class Records:
         with self.store.transaction() as connection:
             self.ledger.append(connection, EntryKind.DELETION, {"table": table, "reason": reason})
 
-    def reserve(self, run: Run, agreement: Agreement, judge: Judge | None = None) -> None:
+    def reserve(
+        self, run: Run, agreement: Agreement, judge: Judge | None = None, beside: Beside = _nothing
+    ) -> None:
         """Record question, verdict and reservation, before any data is read.
 
         An owner's accounts, access budgets and overlaps are checked and charged in the same transaction.
@@ -96,6 +105,7 @@ class Records:
             run: the run.
             agreement: the agreement in force, whose limits hold.
             judge: decides on overlaps; needed where the run has boxes.
+            beside: writes something else in the same transaction.
 
         Raises:
             Refusal: a run of this id was reserved before: consents are for one run. As owner also
@@ -152,9 +162,15 @@ class Records:
             if run.repeats is None:
                 body = {"plan": run.plan, "tables": list(run.tables), **_charges(charged)}
                 self._entries(connection, run.id, (EntryKind.RESERVATION, body))
+            beside(connection)
 
     def commit(
-        self, run: str, role: Role, facts: Mapping[str, Any], kept: KeptAnswer | None = None
+        self,
+        run: str,
+        role: Role,
+        facts: Mapping[str, Any],
+        kept: KeptAnswer | None = None,
+        beside: Beside = _nothing,
     ) -> int | None:
         """Record that a run was released, and charge it. Returns the release's ledger entry.
 
@@ -165,6 +181,7 @@ class Records:
             role: what this member is in it.
             facts: what the ledger says of the release.
             kept: as host, the answer, to be given again.
+            beside: writes something else in the same transaction, if the run is reserved.
         """
         with self.store.transaction() as connection:
             settled = self._settle(connection, run, role, RunState.COMMITTED)
@@ -172,6 +189,7 @@ class Records:
                 return None
             if kept is not None:
                 answers.keep(connection, self.room, kept)
+            beside(connection)
             if settled.repeats is None:
                 self._entries(connection, run, (EntryKind.CHARGE, {"role": str(role), **settled.charges}))
             return self._entries(connection, run, (EntryKind.RELEASE, {**facts, **settled.again}))
@@ -182,13 +200,14 @@ class Records:
             if self._settle(connection, run, role, RunState.ABORTED) is not None:
                 self._entries(connection, run, (EntryKind.ABORT, {"role": str(role), "reason": reason}))
 
-    def fail(self, run: str, role: Role, reason: str) -> None:
+    def fail(self, run: str, role: Role, reason: str, beside: Beside = _nothing) -> None:
         """Record that a run failed after data was read: nothing was released, and it is charged all the same.
 
         Whether a run fails can depend on the data, so a refund would tell something of it.
         """
         with self.store.transaction() as connection:
             self._end(connection, run, role, reason)
+            beside(connection)
 
     def bury(self, run: str, asker: str) -> bool:
         """As host: see to it that a run that was not begun never will be. Returns whether that is so."""
@@ -212,6 +231,11 @@ class Records:
             body = {"role": str(Role.HOST), "asker": asker, "reason": "cancelled before it began"}
             self._entries(connection, run, (EntryKind.ABORT, body))
         return True
+
+    def beside(self, write: Beside) -> None:
+        """Write something else in a transaction of its own."""
+        with self.store.transaction() as connection:
+            write(connection)
 
     def host_of(self, run: str) -> str | None:
         """As owner: the host that a run was consented to; None if there was no such consent."""

@@ -23,7 +23,7 @@ from hitoku.errors import LimitError, RoomError
 
 __all__ = ["SCHEMA_VERSION", "Store", "metadata"]
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """Revision of the newest migration; revisions sort as text."""
 
 # secure_delete: an answer that is deleted leaves no bytes behind in the file.
@@ -147,6 +147,20 @@ answers = sa.Table(
     sa.Index("answers_by_age", "number"),
 )
 """As host: released answers, to be given again; see `hitoku.room.answers`."""
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("room", sa.String(36), primary_key=True),
+    sa.Column("part", sa.String(16), nullable=False),
+    sa.Column("sender", sa.String(63), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("result", sa.LargeBinary, nullable=True),
+    sa.Column("created", sa.String(32), nullable=False),
+)
+"""Runs that outlive a request: see `hitoku.room.jobs`."""
 
 
 class Store:
