@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two members' nodes as processes on this machine, each with a directory, a key and a port of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hitoku.errors import PeerError
+from hitoku.node.certificate import certificate_file
+from hitoku.node.settings import NodeSettings
+from hitoku.room.agreement import Agreement, Room
+from hitoku.room.directory import MemberDirectory
+from hitoku.room.files import save_room
+from hitoku.room.signing import sign
+
+__all__ = ["Nodes", "make", "running"]
+
+_START_SECONDS: Final = 60
+_STOP_SECONDS: Final = 20
+
+
+def make(
+    place: Path,
+    agreement: Callable[[dict[str, str]], dict[str, Any]],
+    tables: Mapping[str, list[dict[str, Any]]],
+) -> Room:
+    """Members with keys, the room that they sign, and their nodes' settings.
+
+    Args:
+        place: the demo's directory; a member's directory is named by it, the room file is ``room.yaml``.
+        agreement: the agreement as data, of the members' public keys.
+        tables: by member: its tables, as node.toml names them.
+    """
+    members = {name: MemberDirectory.create(place / name, name) for name in tables}
+    keys = {name: member.keys({}).public_key() for name, member in members.items()}
+    room = Room(agreement=Agreement.model_validate(agreement(keys)))
+    for name, member in members.items():
+        room = sign(room, name, member.keys({}))
+        member.remember(room)
+    save_room(room, place / "room.yaml")
+    ports = dict(zip(members, _free(len(members)), strict=True))
+    for name, member in members.items():
+        peers = {n: f"https://127.0.0.1:{p}" for n, p in ports.items() if n != name}
+        listen = f"127.0.0.1:{ports[name]}"
+        settings = {
+            "listen": listen,
+            "url": f"https://{listen}",
+            "rooms": [{"file": "../room.yaml", "peers": peers}],
+            "tables": tables[name],
+        }
+        NodeSettings.made(settings, "node.toml").write(member.path)
+        certificate_file(member)
+    return room
+
+
+class Nodes:
+    """The processes."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def log(self, name: str) -> Path:
+        """Where a node's log is."""
+        return self._place / f"{name}.log"
+
+    def start(self, name: str) -> None:
+        """Start a member's node and wait until it listens.
+
+        Raises:
+            PeerError: it does not.
+        """
+        directory = self._place / name
+        host, port = NodeSettings.open(directory).listen.rsplit(":", 1)
+        words = [sys.executable, "-m", "hitoku.cli.main", "node", "serve", str(directory)]
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.processes[name] = process
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until and process.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return
+            time.sleep(0.05)
+        raise PeerError(f"the node of {name!r} does not start: see {self.log(name)}")
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> None:
+        """End a member's node."""
+        process = self.processes.pop(name)
+        if process.poll() is None:
+            os.kill(process.pid, number)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def running(place: Path, names: list[str]) -> Iterator[Nodes]:
+    """The nodes of these members, until the block ends."""
+    nodes = Nodes(place)
+    try:
+        for name in names:
+            nodes.start(name)
+        yield nodes
+    finally:
+        for name in list(nodes.processes):
+            nodes.stop(name)
+
+
+def _free(count: int) -> list[int]:
+    """Ports that nobody uses at this moment."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
