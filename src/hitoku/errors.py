@@ -183,9 +183,17 @@ class EngineError(HitokuError):
 
 
 class PeerError(HitokuError):
-    """Another member refused, failed or did not answer."""
+    """Another member refused, failed or did not answer.
+
+    Attributes:
+        code: what the other member's node said, if it said anything, e.g. ``RUN_ENDED``.
+    """
 
     exit_code = 8
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class DisclosureError(HitokuError):

@@ -54,6 +54,13 @@ MIN_USERS_NOISE: Final = 10
 MAX_USERS_NOISE: Final = 100_000
 MAX_RELEASE_INTERVAL_SECONDS: Final = 3_600
 
+# --- invitations into a room ---
+MAX_INVITATION_CHARS: Final = 4_096
+MAX_INVITATION_HOURS: Final = 24 * 30
+MAX_OFFERED_TABLES: Final = 16
+MAX_WRONG_SECRETS: Final = 10
+"""After so many an invitation ends."""
+
 # --- questions ---
 MAX_SQL_CHARS: Final = 100_000
 MAX_SQL_NODES: Final = 20_000
@@ -90,9 +97,27 @@ MAX_CONTROL_TEXT_CHARS: Final = 4_000
 CONSENT_SECONDS: Final = 300
 CLOCK_SKEW_SECONDS: Final = 60
 
+# --- parcels: bulk data between two members' nodes, one batch at a time ---
+MAX_PARCEL_BATCH_ROWS: Final = 65_536
+PARCEL_BATCH_BYTES: Final = 1024 * 1024
+"""What one batch should have at most when it is written: what a broken connection costs."""
+MAX_PARCEL_METADATA_BYTES: Final = 64 * 1024
+MAX_PARCEL_BINARY_BYTES: Final = 1024 * 1024
+"""Of a column whose values have no fixed width, in one batch."""
+MAX_PARCEL_ROW_BYTES: Final = 4 * 1024
+"""Of the columns whose values have a fixed width."""
+
 # --- runs: after this long, a run whose end nobody told counts as released ---
 RUN_SECONDS: Final = 1_800
 
 # --- answers that a host keeps to give them again: all rooms together, the oldest are dropped ---
 MAX_KEPT_ANSWERS: Final = 1_000
 MAX_KEPT_ANSWERS_BYTES: Final = 256 * 1024 * 1024
+
+# --- private cross statistics (`protections.crosstab`) ---
+MAX_CROSSTAB_RECORDS: Final = 250_000_000
+MAX_CROSSTAB_DUMMIES: Final = 20_000_000
+MAX_CROSSTAB_SUMS: Final = 16
+MAX_OFFER_BYTES: Final = 1024 * 1024
+MAX_RUN_SECRETS_BYTES: Final = 64 * 1024 * 1024
+RECORD_SORT_BYTES: Final = 256 * 1024 * 1024

@@ -10,9 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-__all__ = ["Clock", "Executor", "KeyStore", "NoProgress", "Peers", "Progress", "SystemClock"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Clock", "Executor", "KeyStore", "NoProgress", "Parcels", "Peers", "Progress", "SystemClock"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,6 +37,35 @@ class Peers(Protocol):
 
     def call(self, member: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send one message and wait for its answer."""
+        ...
+
+
+@runtime_checkable
+class Parcels(Protocol):
+    """Bulk data that another member's node has ready for this member, batch by batch.
+
+    A parcel is immutable and complete when it is there. The receiver pulls it, so nothing is sent faster than
+    it is used, and after a broken connection it goes on with the next batch.
+    """
+
+    def fetch(
+        self, member: str, run: str, name: str, schema: pa.Schema, rows: int, wait: float
+    ) -> Iterator[pa.RecordBatch]:
+        """All batches of a parcel, in order.
+
+        Args:
+            member: who made it.
+            run: 32 hexadecimal digits.
+            name: 1 to 32 of ``a-z``, ``0-9`` and ``-``.
+            schema: of the batches, exactly: columns of fixed width, or binary.
+            rows: how many there are in all batches together, exactly.
+            wait: how many seconds to wait until the member has made it.
+
+        Raises:
+            PeerError: it is not there in time, is something else than that, or the run is over there; then,
+                with the far side's code (``RUN_ENDED``, ``NO_SUCH_PARCEL``) in `PeerError.code`.
+            ValueError: run, name, schema or rows cannot be those of a parcel.
+        """
         ...
 
 

@@ -86,7 +86,11 @@ def test_answers_are_equal(place: World, name: ProtectionName, asked: Asked) -> 
 def test_every_protection_says_who_learns_what(place: World, name: ProtectionName) -> None:
     protection = get(name)
     question = check(QUESTIONS[0].sql, place.room, "shop")
-    assert isinstance(protection.supports(question, place.room), Supported)
+    verdict = protection.supports(question, place.room)
+    if isinstance(verdict, Unsupported):  # its own questions are in test_two_owners
+        assert verdict.reason
+        return
+    assert isinstance(verdict, Supported)
     leakage = protection.leakage(question, place.room)
     assert {item.member for item in leakage.learned} >= {"host", "shop", "telco"}
     assert all(item.words and item.code.isupper() for item in leakage.learned)

@@ -61,13 +61,34 @@ impl Mac {
     /// The code of `message || last`.
     #[inline]
     pub fn of(&self, message: &[u8], last: u8) -> [u8; 32] {
-        let mut state = *self.inner;
         let (whole, rest) = message.as_chunks::<BLOCK>();
-        compress256(&mut state, whole);
         let mut blocks = [[0; BLOCK]; 2];
         blocks[0][..rest.len()].copy_from_slice(rest);
         blocks[0][rest.len()] = last;
-        let count = close(&mut blocks, rest.len() + 1, BLOCK + message.len() + 1);
+        self.ended(whole, blocks, rest.len() + 1, message.len() + 1)
+    }
+
+    /// The code of `message`.
+    #[inline]
+    pub fn of_whole(&self, message: &[u8]) -> [u8; 32] {
+        let (whole, rest) = message.as_chunks::<BLOCK>();
+        let mut blocks = [[0; BLOCK]; 2];
+        blocks[0][..rest.len()].copy_from_slice(rest);
+        self.ended(whole, blocks, rest.len(), message.len())
+    }
+
+    /// The code of a message of `length` bytes: whole blocks, and the `used` bytes behind them.
+    #[inline]
+    fn ended(
+        &self,
+        whole: &[[u8; BLOCK]],
+        mut blocks: [[u8; BLOCK]; 2],
+        used: usize,
+        length: usize,
+    ) -> [u8; 32] {
+        let mut state = *self.inner;
+        compress256(&mut state, whole);
+        let count = close(&mut blocks, used, BLOCK + length);
         compress256(&mut state, &blocks[..count]);
         let mut blocks = [[0; BLOCK]; 2];
         blocks[0][..32].copy_from_slice(&bytes_of(&state));
@@ -129,6 +150,10 @@ mod tests {
             general.update(&[3]);
             let expected: [u8; 32] = general.finalize().into_bytes().into();
             assert_eq!(mac.of(&BYTES[..length], 3), expected, "{length}");
+            let mut general = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+            general.update(&BYTES[..length]);
+            let expected: [u8; 32] = general.finalize().into_bytes().into();
+            assert_eq!(mac.of_whole(&BYTES[..length]), expected, "{length}");
         }
     }
 

@@ -5,7 +5,7 @@ pub mod csv;
 mod distinct;
 pub(crate) mod fault;
 mod fingerprint;
-mod hash;
+pub(crate) mod hash;
 mod opened;
 mod protect;
 mod python;

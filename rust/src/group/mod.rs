@@ -17,6 +17,7 @@ mod backend;
 mod dlog;
 mod elgamal;
 mod hash;
+mod ids;
 mod join;
 mod mask;
 mod order;

@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hitoku.ask.common import Examined, Sent, budget_of, examine, host_of, remembered, run_of
+from hitoku.ask.common import Examined, Sent, budget_of, examine, remembered, run_of
 from hitoku.disclosure.plan import default_receivers
 from hitoku.errors import HitokuError, PeerError, Refusal
-from hitoku.ports import Peers, Progress
+from hitoku.ports import Clock, Peers, Progress, SystemClock
 from hitoku.room.agreement import Room
 from hitoku.room.records import Records
 from hitoku.room.runs import Role
 from hitoku.transport import messages
+from hitoku.transport import runs as waiting
 from hitoku.transport.heads import exchange_heads
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ __all__ = ["ask", "common_fields", "look_up"]
 # The tables' files, or whether the answer is kept, changed between the look and the run: look again.
 _LOOK_AGAIN: Final = frozenset({"DATA_CHANGED", "ASKED_BEFORE"})
 _LOOKS: Final = 3
+_GOING: Final = "hitoku/run-going/1"
+_SHORTEST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+_PATIENCE: Final = 60
 
 
 def ask(
@@ -37,6 +42,7 @@ def ask(
     progress: Progress,
     receivers: Iterable[str] | None = None,
     users_noise: int | None = None,
+    clock: Clock | None = None,
 ) -> Answer | Sent:
     """Ask a question as `peers.me`.
 
@@ -52,27 +58,27 @@ def ask(
         receivers: who receives the answer; the asker, if it may, where nobody is named.
         users_noise: how many units' contributions the noise hides, where the question is noised; more than
             the accounts demand costs less.
+        clock: paces the questions after a run that takes long; the machine's by default.
 
     Raises:
         Refusal: the room's rules do not allow it; an owner or the host says so, or the asker's own check.
         PeerError: an owner or the host cannot be reached or failed.
         RoomError: the room has no host.
     """
-    me = peers.me
+    me, clock = peers.me, clock or SystemClock()
     progress.phase("check")
     to = tuple(default_receivers(room, me) if receivers is None else receivers)
     with remembered(records, me, sql):
         examined = examine(sql, room, me, to, users_noise=users_noise)
-        host = host_of(room)
-        exchange_heads(records, room, peers, (*examined.question.owners, host))
-    asking = _Asking(sql, room, peers, records, progress, host, examined, users_noise)
+        exchange_heads(records, room, peers, (*examined.question.owners, examined.place))
+    asking = _Asking(sql, room, peers, records, progress, clock, examined, users_noise)
     for _ in range(_LOOKS - 1):
         try:
-            return asking.once(look_up(sql, peers, host, examined, users_noise))
+            return asking.once(look_up(sql, peers, examined, users_noise))
         except Refusal as refusal:
             if refusal.code not in _LOOK_AGAIN:
                 raise
-    return asking.once(look_up(sql, peers, host, examined, users_noise))
+    return asking.once(look_up(sql, peers, examined, users_noise))
 
 
 def common_fields(sql: str, examined: Examined, users_noise: int | None) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def common_fields(sql: str, examined: Examined, users_noise: int | None) -> dict
     }
 
 
-def look_up(sql: str, peers: Peers, host: str, examined: Examined, users_noise: int | None) -> str | None:
+def look_up(sql: str, peers: Peers, examined: Examined, users_noise: int | None) -> str | None:
     """The run that answered the question to this asker already, if the host keeps its answer.
 
     Raises:
@@ -94,7 +100,7 @@ def look_up(sql: str, peers: Peers, host: str, examined: Examined, users_noise: 
         PeerError: the host cannot be reached or failed.
     """
     message = messages.Lookup(**common_fields(sql, examined, users_noise)).model_dump(mode="json")
-    return messages.read(messages.Found, peers.call(host, message), host).run
+    return messages.read(messages.Found, peers.call(examined.place, message), examined.place).run
 
 
 class _Asking:
@@ -107,12 +113,12 @@ class _Asking:
         peers: Peers,
         records: Records,
         progress: Progress,
-        host: str,
+        clock: Clock,
         examined: Examined,
         users_noise: int | None,
     ) -> None:
         self._room, self._peers, self._records, self._progress = room, peers, records, progress
-        self._host, self._examined = host, examined
+        self._clock, self._host, self._examined = clock, examined.place, examined
         self._common = common_fields(sql, examined, users_noise)
 
     def once(self, repeats: str | None) -> Answer | Sent:
@@ -154,7 +160,7 @@ class _Asking:
 
         self._progress.phase("run")
         order = messages.RunRequest(consents=consents, **common).model_dump(mode="json")
-        done = messages.read(messages.RunDone, self._peers.call(host, order), host)
+        done = self._ended(run, self._peers.call(host, order))
         if done.run != run or (done.answer is None) != (me not in plan.receivers):
             raise PeerError(f"{host!r} answered another question")
         made_by = run if repeats is None else repeats
@@ -165,6 +171,32 @@ class _Asking:
         if answer.run != made_by or not self._as_planned(answer):
             raise PeerError(f"{host!r} answered another question")
         return answer
+
+    def _ended(self, run: str, reply: dict[str, Any]) -> messages.RunDone:
+        """The end of a run that the host may only have begun: it is asked until it is there.
+
+        The host keeps the run, also where its process ends and starts again, so a host that cannot be reached
+        is asked again for a while.
+        """
+        host, phase, done, lost = self._host, "", 0, 0
+        wait = waiting.RunWait(run=run).model_dump(mode="json")
+        pause = _SHORTEST_PAUSE
+        while reply["kind"] == _GOING:
+            going = messages.read(waiting.RunGoing, reply, host)
+            if going.phase != phase:
+                phase, done = going.phase, 0
+                self._progress.phase(phase, going.total)
+            self._progress.advance(max(0, going.done - done))
+            done = max(done, going.done)
+            self._clock.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 1.5)
+            try:
+                reply, lost = self._peers.call(host, wait), 0
+            except PeerError as error:
+                lost += 1
+                if lost > _PATIENCE or error.code is not None:  # a code is the host's own word
+                    raise
+        return messages.read(messages.RunDone, reply, host)
 
     def _as_planned(self, answer: Answer) -> bool:
         """Whether all that the asker knows of the answer beforehand is as it must be, the cost included."""

@@ -12,7 +12,7 @@ from hitoku.disclosure.plan import DisclosurePlan
 from hitoku.disclosure.plan import plan as make_plan
 from hitoku.errors import Refusal
 from hitoku.room.accounting import DELTA_UNITS, RHO_UNITS, conversion_delta, decimal_of, epsilon_of
-from hitoku.room.agreement import Ability, Agreement, Room
+from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hitoku.room.records import Records
     from hitoku.room.runs import Role, Run
 
-__all__ = ["Examined", "Sent", "budget_of", "examine", "host_of", "remembered", "run_of", "same_room"]
+__all__ = ["Examined", "Sent", "budget_of", "examine", "plan_of", "remembered", "run_of", "same_room"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A question that may be asked, under its plan, by the protection that computes it."""
+    """A question that may be asked, under its plan, by the protection that computes it at a member's."""
 
     question: Question
     plan: DisclosurePlan
     protection: Protection
+    place: str
 
 
 def examine(
@@ -64,7 +65,8 @@ def examine(
     from hitoku.protections.base import Unsupported
 
     question = questions.check(sql, room, asker)
-    plan = make_plan(question, room, receivers, users_noise)
+    to = tuple(receivers)
+    make_plan(question, room, to, users_noise)  # who may not receive is told before what cannot be computed
     refused: list[Unsupported] = []
     for name in room.agreement.protections:
         if protection is not None and name != protection:
@@ -72,7 +74,8 @@ def examine(
         candidate = registry.get(name)
         verdict = candidate.supports(question, room)
         if not isinstance(verdict, Unsupported):
-            return Examined(question, plan, candidate)
+            place = candidate.place(question, room)
+            return Examined(question, plan_of(candidate, question, room, to, users_noise), candidate, place)
         refused.append(verdict)
     raise Refusal(
         "NO_PROTECTION",
@@ -81,6 +84,22 @@ def examine(
         rule="protections",
         remedy=next((u.remedy for u in refused if u.remedy), "agree on another protection"),
     )
+
+
+def plan_of(
+    protection: Protection,
+    question: Question,
+    room: Room,
+    receivers: Iterable[str],
+    users_noise: int | None = None,
+) -> DisclosurePlan:
+    """The plan under which a protection computes a question.
+
+    Raises:
+        Refusal: nobody is to receive, or somebody who may not.
+    """
+    to = {*receivers, *protection.receivers(question, room)}
+    return make_plan(question, room, to, users_noise, by_owners=protection.by_owners)
 
 
 def run_of(
@@ -145,23 +164,6 @@ def budget_of(plan: DisclosurePlan, agreement: Agreement) -> Mapping[str, Any] |
             }
         )
     return {"charges": charges}
-
-
-def host_of(room: Room) -> str:
-    """The member that runs questions.
-
-    Raises:
-        Refusal: there is none.
-    """
-    hosts = room.agreement.able(Ability.HOST)
-    if not hosts:
-        raise Refusal(
-            "NO_HOST",
-            "the room has no host to run questions on",
-            rule="members",
-            remedy="agree on a member with the ability `host`",
-        )
-    return hosts[0].name
 
 
 def same_room(room: Room, theirs: str, me: str) -> None:

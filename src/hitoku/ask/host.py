@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from hitoku.ask.common import Examined, budget_of, examine, remembered, run_of, same_room
+from hitoku.ask.led import Led
+from hitoku.ask.pace import Pace
 from hitoku.errors import HitokuError, Refusal
 from hitoku.ports import Clock, Executor, Peers, Progress
-from hitoku.room.agreement import ProtectionName, Room
+from hitoku.room.agreement import Room
 from hitoku.room.answers import KeptAnswer, answer_key
 from hitoku.room.consent import check_consents, moment
+from hitoku.room.jobs import Jobs
 from hitoku.room.records import Records, replayed
 from hitoku.room.runs import Role
 from hitoku.transport import messages
@@ -39,28 +41,6 @@ __all__ = ["Host"]
 _DRAWS_AHEAD: Final = 10_240
 
 
-class _Pace:
-    """When something may leave: at whole multiples of the interval after `began`."""
-
-    def __init__(self, clock: Clock, interval_seconds: int) -> None:
-        self._clock, self._interval = clock, timedelta(seconds=interval_seconds)
-        self._began = clock.now()
-
-    def next(self) -> datetime:
-        """The next multiple; now where there is no interval."""
-        now = self._clock.now()
-        if not self._interval:
-            return now
-        passed = max(timedelta(0), now - self._began)
-        return self._began + max(1, -(-passed // self._interval)) * self._interval
-
-    def wait(self) -> None:
-        """Wait for the next multiple."""
-        rest = self.next() - self._clock.now()
-        if self._interval and rest > timedelta(0):
-            self._clock.sleep(rest.total_seconds())
-
-
 @dataclass(frozen=True, slots=True)
 class Host:
     """The host's side of a room.
@@ -69,22 +49,29 @@ class Host:
         room: the room, verified.
         peers: the way to the others.
         records: what the host remembers.
-        runner: the protection that holds the tables' files.
+        runner: the protection of a run, with all that it needs here.
         versions: the hash of the tables' files as they are now, which changes whenever one of them does; None
             where it cannot be told, and then no answer is kept.
         executor: runs kernels.
         progress: hears about the phases.
         clock: the time.
+        jobs: runs that outlive their request; None where such are not taken.
     """
 
     room: Room
     peers: Peers
     records: Records
-    runner: Callable[[ProtectionName, tuple[str, ...]], Protection]
+    runner: Callable[[Examined, messages.RunRequest], Protection]
     versions: Callable[[tuple[str, ...]], str | None]
     executor: Executor
     progress: Progress
     clock: Clock
+    jobs: Jobs | None = None
+
+    @property
+    def led(self) -> Led:
+        """The runs that outlive their request."""
+        return Led(self)
 
     def look_up(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a Lookup: the run of an answer that this asker got and that can be given again.
@@ -99,9 +86,7 @@ class Host:
         request = messages.read(messages.Lookup, message, sender)
         with remembered(self.records, sender, request.sql):
             same_room(self.room, request.room, self.peers.me)
-            examined = examine(
-                request.sql, self.room, sender, request.receivers, request.protection, request.users_noise
-            )
+            examined = self.examined(sender, request)
         kept = self._kept(self._key(examined))
         return messages.Found(run=None if kept is None else kept.run).model_dump(mode="json")
 
@@ -116,50 +101,83 @@ class Host:
             DisclosureError: the cells cannot be released.
             PeerError: the message is malformed, or a receiver cannot be reached.
         """
-        pace = _Pace(self.clock, self.room.agreement.release.interval_seconds)
+        pace = Pace(self.clock, self.room.agreement.release.interval_seconds)
         request = messages.read(messages.RunRequest, message, sender)
         with remembered(self.records, sender, request.sql):
             same_room(self.room, request.room, self.peers.me)
-            examined = examine(
-                request.sql, self.room, sender, request.receivers, request.protection, request.users_noise
-            )
+            examined = self.examined(sender, request)
             self._check(request, examined)
             exchange_heads(self.records, self.room, self.peers, (sender, *examined.question.owners))
             key = self._key(examined)
             if self.records.state(request.run, Role.HOST) is not None:
                 raise replayed()
             kept = self._wanted(key, request.repeats)
-            name, tables = examined.protection.name, examined.question.tables
-            protection = None if kept is not None else self.runner(name, tables)
+            protection = None if kept is not None else self.runner(examined, request)
             own = run_of(request.run, Role.HOST, sender, self.peers.me, examined, repeats=request.repeats)
+            if examined.protection.long:
+                return self.led.taken_on(own, sender, message)
             self.records.reserve(own, self.room.agreement)
         owners = examined.question.owners
         try:
             if protection is None or kept is not None:
                 delivery, digest = self._again(kept)
             else:
-                released = self._compute(protection, examined, request.run)
+                released = self.compute(protection, examined, request.run)
                 released = replace(released, released_at=moment(pace.next()))
                 delivery, digest, kept = self._packed(released, key, examined)
         except BaseException as error:
             if isinstance(error, Exception):
                 pace.wait()
             self.records.fail(request.run, Role.HOST, type(error).__name__)
-            self._settle(owners, messages.Settle(run=request.run, outcome="failed"))
+            self.settle(owners, messages.Settle(run=request.run, outcome="failed"))
             raise
         pace.wait()
-        question, plan = examined.question.hash, examined.plan
-        facts = {"question": question, "answer": digest, "receivers": list(plan.receivers)}
+        facts = self.facts(examined, digest)
         self.records.commit(request.run, Role.HOST, facts, kept if request.repeats is None else None)
-        outcome = messages.Settle(run=request.run, outcome="released", question=question, answer=digest)
-        self._settle(owners, outcome)
-        others = [r for r in plan.receivers if r != sender]
-        for receiver in others:
-            messages.read(messages.Delivered, self.peers.call(receiver, delivery), receiver)
+        others = self.deliver(sender, request.run, examined, delivery, digest)
         if others:
             pace.wait()  # how long it took to deliver tells how large the answer is
-        mine = delivery["answer"] if sender in plan.receivers else None
-        return messages.RunDone(run=request.run, answer=mine).model_dump(mode="json")
+        return self.done(sender, request.run, examined, delivery)
+
+    def facts(self, examined: Examined, digest: str) -> dict[str, Any]:
+        """What the ledger says of a release."""
+        receivers = list(examined.plan.receivers)
+        return {"question": examined.question.hash, "answer": digest, "receivers": receivers}
+
+    def deliver(
+        self, sender: str, run: str, examined: Examined, delivery: dict[str, Any], digest: str
+    ) -> list[str]:
+        """Tell the owners, and give the answer to those who receive it beside the asker: who they are."""
+        question = examined.question
+        outcome = messages.Settle(run=run, outcome="released", question=question.hash, answer=digest)
+        self.settle(question.owners, outcome)
+        others = [r for r in examined.plan.receivers if r != sender]
+        for receiver in others:
+            messages.read(messages.Delivered, self.peers.call(receiver, delivery), receiver)
+        return others
+
+    def done(self, sender: str, run: str, examined: Examined, delivery: dict[str, Any]) -> dict[str, Any]:
+        """The asker's message: the answer is in it only if the asker receives."""
+        mine = delivery["answer"] if sender in examined.plan.receivers else None
+        return messages.RunDone(run=run, answer=mine).model_dump(mode="json")
+
+    def examined(self, sender: str, request: messages.RunRequest | messages.Lookup) -> Examined:
+        """The question, if it is to be run here.
+
+        Raises:
+            Refusal: the rules do not allow it, or it is another member's to run.
+        """
+        examined = examine(
+            request.sql, self.room, sender, request.receivers, request.protection, request.users_noise
+        )
+        if examined.place != self.peers.me:
+            raise Refusal(
+                "HOST_NOT_ALLOWED",
+                f"{self.peers.me!r} is not where this question is computed",
+                rule="protections",
+                remedy=f"ask {examined.place!r}",
+            )
+        return examined
 
     def cancel(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a Cancel: bury a run that has not begun, then tell the owners.
@@ -174,13 +192,15 @@ class Host:
         done = self.records.bury(request.run, sender)
         if done:
             owners = [o for o in request.owners if o in self.room.agreement.owners()]
-            self._settle(owners, messages.Settle(run=request.run, outcome="aborted"))
+            self.settle(owners, messages.Settle(run=request.run, outcome="aborted"))
         return messages.Cancelled(run=request.run, done=done).model_dump(mode="json")
 
     def _kept(self, key: str | None) -> KeptAnswer | None:
         return None if key is None else self.records.kept(key)
 
     def _key(self, examined: Examined) -> str | None:
+        if examined.protection.long:
+            return None  # computed with others, whose tables' versions are not known here
         data = self.versions(examined.question.tables)
         if data is None:
             return None
@@ -212,11 +232,17 @@ class Host:
             )
         return kept
 
-    def _compute(self, protection: Protection, examined: Examined, run: str) -> Answer:
+    def compute(self, protection: Protection, examined: Examined, run: str) -> Answer:
+        """Run and release.
+
+        Raises:
+            EngineError, LimitError, PeerError: the run failed.
+            DisclosureError: the cells cannot be released.
+        """
         from hitoku.disclosure.release import release
 
         question, plan, draws = examined.question, examined.plan, None
-        if plan.noise is not None:
+        if plan.noise is not None and not protection.by_owners:
             from hitoku.disclosure.noise import Draws
 
             draws = Draws(plan.noise, _DRAWS_AHEAD)
@@ -258,7 +284,8 @@ class Host:
         message = messages.decode(kept.content, self.peers.me)
         return message, Answer.from_message(message["answer"], self.peers.me).digest
 
-    def _settle(self, owners: Iterable[str], settle: messages.Settle) -> None:
+    def settle(self, owners: Iterable[str], settle: messages.Settle) -> None:
+        """Tell the owners how a run ended, those that can be reached."""
         for owner in owners:
             # An owner that does not hear it charges the run by itself, later.
             with suppress(HitokuError):

@@ -10,7 +10,7 @@ from hitoku.ask.common import examine, remembered, run_of, same_room
 from hitoku.errors import Refusal
 from hitoku.ports import Clock, KeyStore, Peers
 from hitoku.room.accounting import Charge, epsilon_of
-from hitoku.room.agreement import Ability, Room
+from hitoku.room.agreement import Room
 from hitoku.room.consent import give_consent
 from hitoku.room.records import Records
 from hitoku.room.runs import Role
@@ -109,14 +109,13 @@ class Owner:
         )
         question = examined.question
         agreement = self._room.agreement
-        host = agreement.member(request.host)
-        if host is None or Ability.HOST not in host.abilities:
+        if request.host != examined.place:
             raise Refusal(
                 "HOST_NOT_ALLOWED",
-                f"{request.host!r} may not run questions in this room",
+                f"{request.host!r} may not run this question",
                 rule=f"members.{request.host}.abilities",
                 owner=self._me,
-                remedy="run it on a member that the room calls a host",
+                remedy=f"run it on {examined.place!r}",
             )
         self._own(question.owners)
         exchange_heads(self._records, self._room, self._peers, (sender, request.host))

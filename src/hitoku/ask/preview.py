@@ -10,8 +10,8 @@ from typing import Any
 
 from hitoku import limits
 from hitoku.ask.asker import common_fields, look_up
-from hitoku.ask.common import budget_of, examine, host_of
-from hitoku.disclosure.plan import default_receivers, plan
+from hitoku.ask.common import budget_of, examine, plan_of
+from hitoku.disclosure.plan import default_receivers
 from hitoku.errors import Refusal
 from hitoku.ports import Peers
 from hitoku.room.agreement import Room
@@ -81,7 +81,7 @@ def preview(
         question=question.hash,
         sql=question.sql,
         users_noise=None if noise is None else noise.users_noise,
-        answered=look_up(sql, peers, host_of(room), examined, users_noise),
+        answered=look_up(sql, peers, examined, users_noise),
         accounts=tuple(accounts),
         windows=tuple(windows),
     )
@@ -98,12 +98,13 @@ def noise_for(
         Refusal: the rules do not allow the question, or even the most noise costs more.
     """
     to = tuple(default_receivers(room, asker) if receivers is None else receivers)
-    question = examine(sql, room, asker, to).question
+    examined = examine(sql, room, asker, to)
+    question, protection = examined.question, examined.protection
     if question.privacy is None:
         return None
 
     def fits(users_noise: int) -> bool:
-        facts = budget_of(plan(question, room, to, users_noise), room.agreement)
+        facts = budget_of(plan_of(protection, question, room, to, users_noise), room.agreement)
         costs = [Decimal(charge["epsilon"]) for charge in (facts or {"charges": []})["charges"]]
         return all(cost <= epsilon for cost in costs)
 

@@ -37,7 +37,7 @@ class Receiver:
         answer = Answer.from_message(request.answer, sender)
         if (
             host is None
-            or Ability.HOST not in host.abilities
+            or not (Ability.HOST in host.abilities or self._computes(sender))
             or answer.room != agreement_hash(self._room.agreement)
             or answer.run != request.run
             or self._me not in answer.receivers
@@ -45,3 +45,9 @@ class Receiver:
             raise Refusal("DELIVERY_REFUSED", f"{self._me!r} does not take this answer from {sender!r}")
         self._keep(answer)
         return messages.Delivered(run=request.run).model_dump(mode="json")
+
+    def _computes(self, sender: str) -> bool:
+        """Whether the room lets that member compute answers with another owner."""
+        agreed = self._room.agreement.crosstab
+        tables = [] if agreed is None else [self._room.agreement.table(t.table) for t in agreed.tables]
+        return sender in {t.owner for t in tables if t is not None}

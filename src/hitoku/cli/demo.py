@@ -63,3 +63,96 @@ def noise(
     if json_:
         sys.stdout.write(json.dumps(outcome) + "\n")
     return 0 if outcome["right"] else 1
+
+
+@app.command
+def crosstab(
+    *,
+    directory: Path = Path("demo-crosstab"),
+    people: int = 1_000_000,
+    seed: int = 1,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Two nodes count the people that both companies know, with noise in before anyone can decrypt.
+
+    Parameters
+    ----------
+    directory
+        Where to put everything; must not be there yet, unless an earlier demo made it.
+    people
+        How many made-up people the airline and the operator have each; 60 % of them are in both.
+    seed
+        Of the made-up people.
+    json_
+        Tell the story on stderr and print one JSON object.
+    """
+    from rich.console import Console
+
+    from hitoku.demo.crosstab.run import run
+
+    outcome = run(directory, Console(highlight=False, stderr=json_), people, seed)
+    if json_:
+        sys.stdout.write(json.dumps(outcome) + "\n")
+    return 0 if outcome["right"] else 1
+
+
+@app.command
+def data(
+    *,
+    people: int = 1_000_000,
+    seed: int = 1,
+    to: Path,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Write two tables of made-up people: an airline's travellers and a mobile operator's subscribers.
+
+    Parameters
+    ----------
+    people
+        Telephone numbers in each table; 60 % of them are in both, and none belongs to anybody.
+    seed
+        The same seed gives the same files, byte for byte.
+    to
+        The folder for `travellers.parquet` and `subscribers.parquet`; neither may be there yet.
+    json_
+        Print one JSON object.
+    """
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from hitoku.demo.people.write import write_people
+
+    began = time.monotonic()
+    columns = (
+        TextColumn("rows written"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("rows", total=None)
+        made = write_people(people, seed, to, lambda n, all_: shown.update(task, completed=n, total=all_))
+    sizes, seconds = made.sizes, time.monotonic() - began
+    if json_:
+        outcome = {
+            "travellers": str(made.travellers.resolve()),
+            "subscribers": str(made.subscribers.resolve()),
+            "people": sizes.people,
+            "both": sizes.both,
+            "bookings": sizes.bookings,
+            "without_phone": sizes.nameless,
+            "seconds": round(seconds, 3),
+        }
+        sys.stdout.write(json.dumps(outcome) + "\n")
+        return 0
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(
+        f"{made.travellers}: {sizes.bookings:,} bookings of {sizes.people:,} people "
+        f"(phone, airport, stay_nights); {sizes.nameless:,} of them without a phone",
+        markup=False,
+    )
+    out.print(f"{made.subscribers}: {sizes.people:,} people (phone, home_prefecture, age_band)", markup=False)
+    out.print(f"{sizes.both:,} people are in both. {seconds:.1f} s.", markup=False)
+    return 0

@@ -30,6 +30,7 @@ def init(
     url: str | None = None,
     peer: list[str] | None = None,
     health: str | None = None,
+    invitations: str | None = None,
     json_: Json = False,
 ) -> int:
     """Write node.toml, the settings of a member's node, into the member's directory.
@@ -48,6 +49,8 @@ def init(
         NAME=https://HOST:PORT of another member. May be repeated.
     health
         HOST:PORT on loopback where a local supervisor can ask for /health.
+    invitations
+        HOST:PORT to listen on for who is invited into a room (`hitoku room invite`).
     json_
         Print one JSON object.
     """
@@ -72,6 +75,7 @@ def init(
         "listen": listen,
         "url": f"https://{listen}" if url is None else url,
         "health": health,
+        "invitations": invitations,
         "rooms": [{"file": file, "peers": peers}],
     }
     path = NodeSettings.made(data, "node.toml").write(directory)
@@ -91,7 +95,7 @@ def serve(directory: Path) -> int:
     """Serve a member's node until it is stopped (SIGTERM, Ctrl-C). Logs one JSON object a line to stderr.
 
     What runs when it is stopped gets a short while to end, and is then ended. A new version of a room is
-    taken at the next start.
+    taken up when its file is in place and all have signed who must.
 
     Parameters
     ----------
@@ -146,7 +150,7 @@ def _line(one: dict[str, object]) -> str:
         return f"{one['member']}: {one['problem']}"
     words = f"{one['member']}: answers, hitoku {one['hitoku']}, version {one['version']} of the room"
     if not one["same_room"]:
-        words += ", which is another than here: exchange the room file and start the node again"
+        words += ", which is another than here: get the newer one with `hitoku room pull`"
     head = one.get("head")
     if isinstance(head, dict):
         words += f", {head['size']} ledger entries"

@@ -19,32 +19,49 @@ from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
 from hitoku.room.canonical import agreement_hash, canonical
 from hitoku.room.changes import changes, must_sign
 from hitoku.room.directory import MemberDirectory, Workspace
-from hitoku.room.files import load_room, read_text, save_room
+from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.settings import Settings
 from hitoku.room.signing import missing, problems, sign, verify
 from hitoku.room.versions import revise
 from hitoku.room.yamlfile import load_yaml
 
-__all__ = ["app"]
+__all__ = ["Flag", "Json", "app", "build", "facts", "out", "what", "words_of"]
 
 app = App(name="room", help="Make, sign, verify and show rooms.", help_format="plaintext")
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
+for _name, _help in (
+    ("invite", "Invite a company into a room."),
+    ("status", "Say who has still to sign, and who was invited."),
+    ("admit", "Take the key of an invited company into the room."),
+    ("withdraw", "End an invitation."),
+    ("join", "Take the next step into a room that one is invited into."),
+    ("pull", "Get the newest version of a room from the other members."),
+):
+    app.command(f"hitoku.cli.invite:{_name}", name=_name, help=_help)
 
-def _out(data: dict[str, Any], words: str, as_json: bool) -> None:
+
+def out(data: dict[str, Any], words: str, as_json: bool) -> None:
+    """Print a result: one JSON object, or words for people."""
     sys.stdout.write((json.dumps(data, ensure_ascii=False) if as_json else words) + "\n")
 
 
-def _build(model: type[BaseModel], data: dict[str, Any], where: str) -> Any:
+def build(model: type[BaseModel], data: dict[str, Any], where: str) -> Any:
+    """A part of an agreement, of data.
+
+    Raises:
+        RoomError: the data is no such part.
+    """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RoomError(f"{where}: {_what(error, where)}") from None
+        raise RoomError(f"{where}: {what(error, where)}") from None
 
 
-def _what(error: ValidationError, where: str) -> str:
+def what(error: ValidationError, where: str) -> str:
+    """What is wrong with data, and where; quotes none of it."""
     items = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, i['loc'])) or where}: {i['msg']}" for i in items[:8])
 
@@ -53,7 +70,7 @@ def _changed(room: Room, change: dict[str, Any], path: Path) -> Room:
     try:
         changed = revise(room, change)
     except ValidationError as error:
-        raise RoomError(f"{path}: {_what(error, 'room')}") from None
+        raise RoomError(f"{path}: {what(error, 'room')}") from None
     save_room(changed, path)
     return changed
 
@@ -71,10 +88,10 @@ def member(directory: Path, *, name: str, json_: Json = False) -> int:
     json_
         Print one JSON object.
     """
-    _build(Member, {"name": name, "key": _ANY_KEY}, "member")
+    build(Member, {"name": name, "key": _ANY_KEY}, "member")
     made = MemberDirectory.create(directory, name)
     key = made.keys().public_key()
-    _out({"name": name, "key": key, "directory": str(directory)}, f"{name}: {key}", json_)
+    out({"name": name, "key": key, "directory": str(directory)}, f"{name}: {key}", json_)
     return 0
 
 
@@ -133,9 +150,9 @@ def new(
         "settings": settings.model_dump(),
         "members": [{"name": first.name, "key": first.keys().public_key(), "abilities": ability or []}],
     }
-    room = Room(agreement=_build(Agreement, data, str(path)))
+    room = Room(agreement=build(Agreement, data, str(path)))
     save_room(room, path)
-    _out(_facts(room), f"{path}: room {name!r}, id {room.agreement.id}", json_)
+    out(facts(room), f"{path}: room {name!r}, id {room.agreement.id}", json_)
     return 0
 
 
@@ -158,11 +175,12 @@ def add_member(
     json_
         Print one JSON object.
     """
-    room = load_room(path)
-    members = [m.model_dump(mode="json") for m in room.agreement.members]
-    entry = {"name": name, "key": key, "abilities": ability or []}
-    room = _changed(room, {"members": [*members, entry]}, path)
-    _out(_facts(room), f"{path}: member {name!r} added", json_)
+    with locked(path):
+        room = load_room(path)
+        members = [m.model_dump(mode="json") for m in room.agreement.members]
+        entry = {"name": name, "key": key, "abilities": ability or []}
+        room = _changed(room, {"members": [*members, entry]}, path)
+    out(facts(room), f"{path}: member {name!r} added", json_)
     return 0
 
 
@@ -179,16 +197,17 @@ def add_table(path: Path, table: Path, *, json_: Json = False) -> int:
     json_
         Print one JSON object.
     """
-    room = load_room(path)
     text = read_text(table)
     data = load_yaml(text, len(text) + 1)
     if not isinstance(data, dict):
         raise RoomError(f"{table}: a mapping with name, owner, columns and rule is expected")
-    added: Table = _build(Table, data, str(table))
-    tables = [t.model_dump(mode="json", exclude_none=True) for t in room.agreement.tables]
-    tables.append(added.model_dump(mode="json", exclude_none=True))
-    room = _changed(room, {"tables": tables}, path)
-    _out(_facts(room), f"{path}: table {added.name!r} of {added.owner!r} added", json_)
+    added: Table = build(Table, data, str(table))
+    with locked(path):
+        room = load_room(path)
+        tables = [t.model_dump(mode="json", exclude_none=True) for t in room.agreement.tables]
+        tables.append(added.model_dump(mode="json", exclude_none=True))
+        room = _changed(room, {"tables": tables}, path)
+    out(facts(room), f"{path}: table {added.name!r} of {added.owner!r} added", json_)
     return 0
 
 
@@ -206,15 +225,16 @@ def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
         Print one JSON object.
     """
     directory = MemberDirectory.open(member)
-    room = load_room(path)
-    directory.check_duties(room.agreement)
-    signed = sign(room, directory.name, directory.keys())
-    directory.remember(room)
-    directory.records(str(room.agreement.id), SystemClock()).accept(room.agreement)
-    save_room(signed, path)
+    with locked(path):
+        room = load_room(path)
+        directory.check_duties(room.agreement)
+        signed = sign(room, directory.name, directory.keys())
+        directory.remember(room)
+        directory.records(str(room.agreement.id), SystemClock()).accept(room.agreement)
+        save_room(signed, path)
     lacking = missing(signed)
     rest = f"still to sign: {', '.join(lacking)}" if lacking else "all members have signed"
-    _out(_facts(signed), f"{directory.name} signed {agreement_hash(room.agreement)}; {rest}", json_)
+    out(facts(signed), f"{directory.name} signed {agreement_hash(room.agreement)}; {rest}", json_)
     return 0
 
 
@@ -237,7 +257,7 @@ def verify_(path: Path, *, member: Path | None = None, json_: Json = False) -> i
         MemberDirectory.open(member).room(room)
     count = len(room.agreement.members)
     words = f"In force: all {count} members signed {agreement_hash(room.agreement)}"
-    _out(_facts(room), words, json_)
+    out(facts(room), words, json_)
     return 0
 
 
@@ -254,14 +274,15 @@ def show(path: Path, *, json_: Json = False) -> int:
     """
     room = load_room(path)
     if json_:
-        data = _facts(room) | {"agreement": room.agreement.model_dump(mode="json", exclude_none=True)}
-        _out(data, "", True)
+        data = facts(room) | {"agreement": room.agreement.model_dump(mode="json", exclude_none=True)}
+        out(data, "", True)
         return 0
-    sys.stdout.write("\n".join(one_line(line) for line in _words(room)) + "\n")
+    sys.stdout.write("\n".join(one_line(line) for line in words_of(room)) + "\n")
     return 0
 
 
-def _facts(room: Room) -> dict[str, Any]:
+def facts(room: Room) -> dict[str, Any]:
+    """What a room is, and whether it is in force; JSON-ready."""
     return {
         "id": str(room.agreement.id),
         "name": room.agreement.name,
@@ -272,7 +293,8 @@ def _facts(room: Room) -> dict[str, Any]:
     }
 
 
-def _words(room: Room) -> list[str]:
+def words_of(room: Room) -> list[str]:
+    """What the members agree on, for people, a line each."""
     agreement = room.agreement
     wrong = problems(room)
     lines = [
@@ -343,7 +365,7 @@ def diff(path: Path, other: Path | None = None, *, json_: Json = False) -> int:
     if not found:
         lines.append("  no difference")
     lines.append("must sign: " + (", ".join(sorted(signers.current | signers.previous)) or "nobody"))
-    _out(data, "\n".join(one_line(line) for line in lines), json_)
+    out(data, "\n".join(one_line(line) for line in lines), json_)
     return 0
 
 
@@ -382,7 +404,7 @@ def budgets(
         for w in windows
     ]
     words = "\n".join(one_line(line) for line in lines or ["no member here has an account"])
-    _out({"accounts": accounts, "windows": windows}, words, json_)
+    out({"accounts": accounts, "windows": windows}, words, json_)
     return 0
 
 

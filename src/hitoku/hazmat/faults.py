@@ -14,6 +14,7 @@ __all__ = ["RecordError", "kernel"]
 
 _WORDS: Final = {
     "bad-domain": "the domain must have 1 to 255 bytes",
+    "bad-key": "a key has 32 bytes",
     "bad-group": "a group number is not below the number of groups",
     "bad-part": "the part must be below the number of parts",
     "bad-public-key": "the public key is not the encoding of a point other than the identity",

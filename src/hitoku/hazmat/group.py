@@ -74,6 +74,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "hash_to_group",
+    "hmac_records",
     "interleave",
     "join",
     "load_elgamal_key",
@@ -136,6 +137,24 @@ def hash_to_group(ids: pa.Array, *, domain: bytes, run: bytes, threads: int | No
     """
     with kernel():
         return _core.group_hash(ids, domain, run, threads or cores())
+
+
+def hmac_records(
+    texts: pa.Array, key: bytes, *, prefix: bytes = b"", threads: int | None = None
+) -> pa.Array:
+    """HMAC-SHA256 of ``prefix || text``: ids of 32 bytes, which only holders of the key can make.
+
+    Args:
+        texts: string or binary, large or not, without NULLs.
+        key: 32 secret bytes that all owners of the tables share.
+        prefix: what comes before every text, e.g. what kind of text it is.
+        threads: every core that the process may use by default.
+
+    Raises:
+        RecordError: a column or argument is not as described.
+    """
+    with kernel():
+        return _core.hmac_records(texts, key, prefix, threads or cores())
 
 
 def mask(ids: pa.Array, key: Key, *, domain: bytes, run: bytes, threads: int | None = None) -> pa.Array:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalNode", "RoomHandle", "open_room"]
 
+_END_SECONDS = 30.0
+"""So long a run that has been answered may take to tidy up."""
+
 
 class RoomHandle:
     """A room in force, as one member sees it.
@@ -208,6 +211,8 @@ class RoomHandle:
         return noise_for(sql, self.room, self.me, to, most)
 
     def _close(self) -> None:
+        for node in self._nodes:
+            node.runs.wait(_END_SECONDS)
         for node in self._nodes:
             node.close()
 

@@ -9,19 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 from hitoku import ask as way
 from hitoku.errors import InputError, PeerError, Refusal
-from hitoku.ports import Clock, Progress
+from hitoku.node.engines import Engines
+from hitoku.node.jobs import Following, JobRunner, RunShelf
+from hitoku.ports import Clock, Executor, Progress
 from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import write_whole
+from hitoku.room.jobs import Job, Part
 from hitoku.transport.heads import give_own_head
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
+from hitoku.transport.joining import give_room
+from hitoku.transport.runs import Begin
 
 if TYPE_CHECKING:
+    from hitoku.ask.common import Examined
+    from hitoku.ask.partner import Partner, TakesPart
     from hitoku.disclosure.answer import Answer
+    from hitoku.engine.tables import TableFile
     from hitoku.protections.base import Protection
-    from hitoku.protections.tokens import Tokens
+    from hitoku.protections.crosstab import Crosstab
+    from hitoku.room.jobs import Jobs
     from hitoku.room.records import Records
+    from hitoku.transport.messages import RunRequest
 
 __all__ = ["LocalNode"]
 
@@ -43,7 +53,10 @@ class LocalNode:
         self.peers: InProcessPeers = network.join(directory.name, self.handle)
         self._clock = clock
         self._progress = progress
-        self._prepared: Tokens | None = None
+        self._engines = Engines(self._files)
+        self.shelf = RunShelf(lambda: self.jobs, directory.path / "runs", self.room.agreement.owners)
+        self.runs = JobRunner(lambda: self.jobs, self.shelf, self._carry_out)
+        self._parcels = network.parcels(directory.name, self.shelf)
         self._forget_tables(before)
 
     def _forget_tables(self, before: Agreement | None) -> None:
@@ -81,18 +94,34 @@ class LocalNode:
         kind = message["kind"]
         if kind == "hitoku/head-request/1":
             return give_own_head(self.records, sender, message)
+        if kind == "hitoku/room-request/1":
+            return give_room(self.room, sender, message)
         if me.name in agreement.owners():
             if kind == "hitoku/consent-request/1":
                 return self._owner().consent(sender, message)
             if kind == "hitoku/settle/1":
-                return self._owner().settle(sender, message)
+                return self._settled(sender, message)
             if kind == "hitoku/preview-request/1":
                 return self._owner().preview(sender, message)
-        if Ability.HOST in me.abilities:
+            if kind == "hitoku/begin/1":
+                begun = self._partner().begin(sender, message)
+                self.runs.start(begun["run"])
+                return begun
+        if Ability.HOST in me.abilities or me.name in agreement.owners():
             if kind == "hitoku/run-request/1":
-                return self._host().run(sender, message)
+                try:
+                    done = self._host().run(sender, message)
+                finally:
+                    self._engines.done(str(message.get("run")))
+                if done["kind"] == "hitoku/run-going/1":
+                    self.runs.start(done["run"])
+                return done
+            if kind == "hitoku/run-wait/1":
+                return self._host().led.wait(sender, message, self.runs.going(str(message.get("run"))))
             if kind == "hitoku/cancel/1":
-                return self._host().cancel(sender, message)
+                cancelled = self._host().cancel(sender, message)
+                self._engines.cancel(cancelled["run"], sender)
+                return cancelled
             if kind == "hitoku/lookup/1":
                 return self._host().look_up(sender, message)
         if kind == "hitoku/deliver/1" and Ability.RECEIVE in me.abilities:
@@ -107,50 +136,99 @@ class LocalNode:
         records.recover()
         return records
 
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The runs that outlive a request."""
+        from hitoku.room.jobs import Jobs
+
+        return Jobs(self.records.store, str(self.room.agreement.id))
+
     def prepare(self) -> None:
         """Start what takes a while on a host, while others are still checking the question."""
         me = self.room.agreement.member(self._directory.name)
-        if me is None or Ability.HOST not in me.abilities or self._prepared is not None:
-            return
+        if me is not None and Ability.HOST in me.abilities:
+            self._engines.prepare()
+
+    def _files(self) -> dict[str, TableFile]:
+        """The tables' files that are here."""
         from hitoku.engine.tables import TableFile
-        from hitoku.protections.tokens import Tokens
 
         files: dict[str, TableFile] = {}
         for table in self.room.agreement.tables:
             path = self._directory.table_file(table.name)
             if path is not None:
                 files[table.name] = TableFile(path, "csv" if path.suffix == ".csv" else "parquet")
-        self._prepared = Tokens(files)
-        self._prepared.prepare()
+        return files
 
     def cancel(self) -> None:
-        """End a running question on this host, from another thread."""
-        if self._prepared is not None:
-            self._prepared.cancel()
+        """End the questions that run on this host, from another thread."""
+        self._engines.cancel_all()
 
     def close(self) -> None:
         """End what was prepared and not used."""
-        if self._prepared is not None:
-            self._prepared.close()
-            self._prepared = None
+        self._engines.close()
         if "records" in self.__dict__:
             self.records.store.close()
 
     def _owner(self) -> way.Owner:
         return way.Owner(self.room, self.peers, self.records, self._directory.keys(), self._clock)
 
-    def _host(self) -> way.Host:
-        from hitoku.executors.local import Local
-
+    def _host(self, progress: Progress | None = None) -> way.Host:
         return way.Host(
             room=self.room,
             peers=self.peers,
             records=self.records,
             runner=self._protection,
             versions=self._versions,
-            executor=Local(),
-            progress=self._progress,
+            executor=self._executor(),
+            progress=progress or self._progress,
             clock=self._clock,
+            jobs=self.jobs,
+        )
+
+    def _executor(self) -> Executor:
+        from hitoku.executors.local import Local
+
+        return Local()
+
+    def _partner(self, progress: Progress | None = None) -> Partner:
+        from hitoku.ask.partner import Partner
+
+        def runner(examined: Examined, request: Begin) -> TakesPart:
+            self.shelf.shared(request.run, examined.place)
+            return _Part(self._crosstab(request.run), examined, self._executor(), progress or self._progress)
+
+        return Partner(self.room, self.peers, self.records, self._clock, self.jobs, runner)
+
+    def _settled(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
+        """An owner hears how a run ended: then what it has of it goes."""
+        answer = self._owner().settle(sender, message)
+        job = self.jobs.find(answer["run"])
+        if job is not None and job.sender == sender and job.part is Part.PARTNER:
+            self.runs.over(job.run)
+        return answer
+
+    def _carry_out(self, job: Job, following: Following) -> None:
+        """A job, in its thread."""
+        if job.part is Part.LEAD:
+            self._host(following).led.finish(job)
+        else:
+            self._partner(following).take_part(job)
+
+    def _crosstab(self, run: str, begin: dict[str, Any] | None = None) -> Crosstab:
+        from hitoku.node.people import prepared
+        from hitoku.protections.crosstab import Crosstab, Site
+
+        return Crosstab(
+            Site(
+                room=self.room,
+                run=run,
+                vault=self.shelf.place(run),
+                keys=self._directory.keys(),
+                parcels=self._parcels,
+                prepare=lambda side: prepared(self._directory, self.room, side, self.shelf.place(run)),
+                begin=begin or {},
+            )
         )
 
     def _versions(self, tables: tuple[str, ...]) -> str | None:
@@ -174,7 +252,22 @@ class LocalNode:
             facts[name] = [path.name, str(s.st_size), str(s.st_ino), *times]
         return digest("hitoku/table-versions/1", canonical_json(facts))
 
-    def _protection(self, name: ProtectionName, tables: tuple[str, ...]) -> Protection:
+    def _protection(self, examined: Examined, request: RunRequest) -> Protection:
+        name, tables = examined.protection.name, examined.question.tables
+        if name is ProtectionName.CROSSTAB:
+            others = [o for o in examined.question.owners if o != self._directory.name]
+            self.shelf.shared(request.run, others[0])
+            begin = Begin(
+                sql=request.sql,
+                room=request.room,
+                run=request.run,
+                asker=examined.question.asker,
+                receivers=request.receivers,
+                protection=request.protection,
+                consents=request.consents,
+                users_noise=request.users_noise,
+            )
+            return self._crosstab(request.run, begin.model_dump(mode="json"))
         for table in tables:
             declared = self.room.agreement.table(table)
             if self._directory.table_file(table) is None:
@@ -184,12 +277,26 @@ class LocalNode:
                     owner=None if declared is None else declared.owner,
                     remedy=f"its owner encrypts it and puts it into the host's tables/ as {table}.parquet",
                 )
-        self.prepare()
-        if name is not ProtectionName.TOKENS or self._prepared is None:
+        if name is not ProtectionName.TOKENS:
             raise InputError(f"this host cannot run the protection {name}")
-        return self._prepared
+        return self._engines.take(request.run, examined.question.asker)
 
     def _keep(self, answer: Answer) -> None:
         place = self._directory.path / "answers"
         place.mkdir(exist_ok=True)
         write_whole(place / f"{answer.run}.json", json.dumps(answer.to_dict(), allow_nan=False).encode())
+
+
+class _Part:
+    """The other owner's part of a run."""
+
+    def __init__(
+        self, crosstab: Crosstab, examined: Examined, executor: Executor, progress: Progress
+    ) -> None:
+        self._crosstab, self._examined = crosstab, examined
+        self._executor, self._progress = executor, progress
+
+    def take_part(self) -> None:
+        """Do it, from wherever it stands."""
+        examined = self._examined
+        self._crosstab.take_part(examined.question, examined.plan, self._executor, self._progress)

@@ -17,23 +17,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from hitoku.errors import InputError
-from hitoku.node.certificate import certificate_file, check_key
+from hitoku.errors import HitokuError, InputError
+from hitoku.node.certificate import certificate_file
+from hitoku.node.desk import InvitationDesk
 from hitoku.node.health import start_health
-from hitoku.node.member import LocalNode
-from hitoku.node.settings import NodeSettings, RoomSettings, socket_of
-from hitoku.ports import Clock, NoProgress, SystemClock
+from hitoku.node.served import ServedRoom
+from hitoku.node.settings import NodeSettings, socket_of
+from hitoku.ports import Clock, SystemClock
 from hitoku.room.directory import MemberDirectory
-from hitoku.room.files import load_room
-from hitoku.transport.https import bounds
 from hitoku.transport.https.app import Application, Log, Served
-from hitoku.transport.https.client import HttpsNetwork
+from hitoku.transport.https.desk import Desk, desk_context
 from hitoku.transport.https.listener import Listener, quiet
-from hitoku.transport.https.tls import server_context
+from hitoku.transport.https.tls import admit, server_context
 
 __all__ = ["NodeProcess", "json_log"]
 
 _RECOVER_SECONDS: Final = 60
+_WATCH_SECONDS: Final = 2
 
 
 def json_log(stream: TextIO | None = None) -> Log:
@@ -50,41 +50,6 @@ def json_log(stream: TextIO | None = None) -> Log:
         wrapper_class=structlog.BoundLogger,
     )
     return logger
-
-
-class _Room:
-    """One room at this node."""
-
-    def __init__(
-        self, directory: MemberDirectory, path: Path, settings: RoomSettings, certificate: Path, clock: Clock
-    ) -> None:
-        shared = load_room(path)
-        strangers = [name for name in settings.peers if shared.agreement.member(name) is None]
-        if strangers:
-            raise InputError(f"node.toml: {strangers[0]!r} is no member of room {shared.agreement.name!r}")
-        self.network = HttpsNetwork(
-            directory.name, shared.agreement, settings.peers, certificate, directory.key_file
-        )
-        # Verifies the room, so nothing is called or answered by an agreement that is not in force.
-        self.node = LocalNode(directory, shared, self.network, clock, NoProgress())
-        check_key(directory, self.node.room.agreement)
-        self.node.records  # noqa: B018 (opened here, before threads could open it twice; recovers)
-        self.served = Served(self.node.room.agreement, directory.name, self.answer)
-
-    def answer(self, sender: str, content: bytes) -> bytes:
-        """Answer a message; called by a thread of the message's lane."""
-        try:
-            return self.network.carry(sender, self.served.me, content)
-        finally:
-            if bounds.kind_of(content) == bounds.RUN:
-                # One engine, one question: the next run gets a fresh one, over the tables as they are then.
-                self.node.close()
-
-    def close(self) -> None:
-        """End what is open."""
-        self.served.lanes.close()
-        self.network.close()
-        self.node.close()
 
 
 class NodeProcess:
@@ -114,19 +79,19 @@ class NodeProcess:
         self._log = log or json_log()
         certificate = certificate_file(self.directory)
         files = self.settings.room_files(path)
-        self._rooms: dict[str, _Room] = {}
+        clock = clock or SystemClock()
+        waits = self.settings.invitations is not None
+        self._rooms: dict[str, ServedRoom] = {}
         for file, room in zip(files, self.settings.rooms, strict=True):
-            made = _Room(self.directory, file, room, certificate, clock or SystemClock())
-            if str(made.served.agreement.id) in self._rooms:
-                raise InputError(f"node.toml: room {made.served.agreement.name!r} is there twice")
-            self._rooms[str(made.served.agreement.id)] = made
+            made = ServedRoom(self.directory, file, room, certificate, clock, waits=waits)
+            if made.identity in self._rooms:
+                raise InputError(f"node.toml: {file} is there twice")
+            self._rooms[made.identity] = made
         from hitoku._core import __version__
 
-        self._application = Application(
-            {identity: room.served for identity, room in self._rooms.items()}, __version__, self._log
-        )
-        keys = {member.key for room in self._rooms.values() for member in room.served.agreement.members}
-        self._context = server_context(certificate, self.directory.key_file, keys)
+        self._application = Application(self._served(), __version__, self._log)
+        self._context = server_context(certificate, self.directory.key_file, self._keys())
+        self._desk = self._made_desk(certificate, clock)
         self._listener = Listener(
             self._application, self._context, _bound(self.settings.listen), self._stop_runs, ready
         )
@@ -134,7 +99,7 @@ class NodeProcess:
     @property
     def rooms(self) -> tuple[str, ...]:
         """The names of the rooms that are served."""
-        return tuple(room.served.agreement.name for room in self._rooms.values())
+        return tuple(served.agreement.name for served in self._served().values())
 
     def run(self) -> bool:
         """Serve until SIGTERM, SIGINT or `stop`. Returns whether all that ran has ended.
@@ -148,7 +113,7 @@ class NodeProcess:
         finally:
             for room in self._rooms.values():
                 room.close()
-        return all(room.served.lanes.idle for room in self._rooms.values())
+        return all(room.idle for room in self._rooms.values())
 
     def stop(self) -> None:
         """Stop serving, from any thread."""
@@ -161,12 +126,19 @@ class NodeProcess:
                 health = await start_health(*socket_of(self.settings.health))
             except OSError as error:
                 raise InputError(f"cannot listen on {self.settings.health} ({error.strerror})") from None
+        if self._desk is not None:
+            await self._desk.start()
         beside = [asyncio.create_task(self._recover()), asyncio.create_task(asyncio.to_thread(_warm))]
+        beside.append(asyncio.create_task(self._watch()))
+        for room in self._rooms.values():
+            self._resume(room)
         try:
             await self._listener.serve()
         finally:
             for task in beside:
                 task.cancel()
+            if self._desk is not None:
+                self._desk.close()
             if health is not None:
                 health.close()
 
@@ -176,15 +148,61 @@ class NodeProcess:
             await asyncio.sleep(_RECOVER_SECONDS)
             for room in self._rooms.values():
                 with suppress(Exception):  # a database that is busy is asked again in a minute
-                    found = await asyncio.to_thread(room.node.records.recover)
+                    found = 0 if room.node is None else await asyncio.to_thread(room.node.records.recover)
                     if found:
-                        self._log.info("recovered", room=str(room.served.agreement.id), runs=found)
+                        self._log.info("recovered", room=room.identity, runs=found)
 
     def _stop_runs(self) -> None:
         """End what still runs: the host records it as failed and tells the owners."""
         for room in self._rooms.values():
-            room.served.lanes.close()
-            room.node.cancel()
+            room.stop_runs()
+
+    async def _watch(self) -> None:
+        """Take up new versions of the rooms, and say what cannot be."""
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for room in self._rooms.values():
+                try:
+                    if not await asyncio.to_thread(room.take_up):
+                        continue
+                except HitokuError as error:
+                    # Names and versions at most: an error of the tree quotes no value.
+                    self._log.info("room_ignored", room=room.identity, why=str(error))
+                    continue
+                except Exception as error:  # whatever it is, what is served goes on
+                    self._log.info("room_ignored", room=room.identity, error=type(error).__name__)
+                    continue
+                self._application.rooms = self._served()
+                admit(self._context, self._keys())
+                served = room.served
+                if served is not None:
+                    self._log.info("room_taken_up", room=room.identity, version=served.agreement.version)
+                self._resume(room)
+
+    def _resume(self, room: ServedRoom) -> None:
+        """Go on with the room's runs that a process before this one left."""
+        found = 0 if room.node is None else room.node.runs.resume()
+        if found:
+            self._log.info("resumed", room=room.identity, runs=found)
+
+    def _served(self) -> dict[str, Served]:
+        return {name: room.served for name, room in self._rooms.items() if room.served is not None}
+
+    def _keys(self) -> set[str]:
+        """The keys of all members of all rooms that are served."""
+        return {member.key for served in self._served().values() for member in served.agreement.members}
+
+    def _made_desk(self, certificate: Path, clock: Clock) -> Desk | None:
+        """Where who is invited comes to; None where node.toml says nowhere."""
+        if self.settings.invitations is None:
+            return None
+
+        def heard(received: int, status: int, size: int) -> None:
+            self._log.info("request", route="join", received=received, status=status, bytes=size)
+
+        context = desk_context(certificate, self.directory.key_file)
+        desk = InvitationDesk(self.directory, clock)
+        return Desk(context, _bound(self.settings.invitations), desk.answer, heard)
 
 
 def _warm() -> None:

@@ -31,7 +31,7 @@ from hitoku.room.agreement import Name
 from hitoku.room.files import write_whole
 from hitoku.transport.https.client import check_address
 
-__all__ = ["SETTINGS_FILE", "NodeSettings", "RoomSettings", "socket_of"]
+__all__ = ["SETTINGS_FILE", "NodeSettings", "RoomSettings", "TableSettings", "socket_of"]
 
 SETTINGS_FILE: Final = "node.toml"
 _MAX_BYTES: Final = 1_000_000
@@ -90,6 +90,40 @@ class RoomSettings(_Part):
     peers: Annotated[dict[Name, Address], Field(max_length=limits.MAX_MEMBERS)] = Field(default_factory=dict)
 
 
+class TableSettings(_Part):
+    """One of the member's own plain tables, which never leaves the node.
+
+    Attributes:
+        name: the table's name in the room.
+        room: the room's name or id; every room with such a table where it is None.
+        source: a URI, or a path relative to the member's directory (`hitoku.sources.uri`).
+        columns: source columns by room column; the same name where nothing is said.
+        person: source columns by kind of identifier, where they are not the person's column itself.
+    """
+
+    name: Name
+    room: str | None = None
+    source: Annotated[str, Field(min_length=1, max_length=4_096)]
+    columns: Annotated[dict[str, str], Field(max_length=limits.MAX_TABLE_COLUMNS)] = Field(
+        default_factory=dict
+    )
+    person: Annotated[
+        dict[str, Annotated[tuple[str, ...], Field(min_length=1, max_length=16, strict=False)]],
+        Field(max_length=8),
+    ] = Field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        made = ["[[tables]]", f"name = {json.dumps(self.name)}", f"source = {json.dumps(self.source)}"]
+        if self.room is not None:
+            made.append(f"room = {json.dumps(self.room)}")
+        for name, mapping in (("columns", self.columns), ("person", self.person)):
+            if mapping:
+                made += ["", f"[tables.{name}]"]
+                made += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in mapping.items()]
+        return made
+
+
 class NodeSettings(_Part):
     """What ``node.toml`` says.
 
@@ -97,13 +131,17 @@ class NodeSettings(_Part):
         listen: where the other members' nodes are listened to.
         url: where they reach it.
         health: where a local supervisor can ask whether the process lives; nowhere if it is None.
+        invitations: where who is invited into a room is listened to (`hitoku room invite`); nowhere if None.
         rooms: the rooms that are served.
+        tables: the member's own tables.
     """
 
     listen: Listen
     url: Address
     health: Health | None = None
+    invitations: Listen | None = None
     rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=64, strict=False)]
+    tables: Annotated[tuple[TableSettings, ...], Field(max_length=limits.MAX_TABLES, strict=False)] = ()
 
     @classmethod
     def open(cls, directory: Path) -> NodeSettings:
@@ -155,9 +193,13 @@ class NodeSettings(_Part):
         lines.append(f"url = {json.dumps(self.url)}")
         if self.health is not None:
             lines.append(f"health = {json.dumps(self.health)}")
+        if self.invitations is not None:
+            lines.append(f"invitations = {json.dumps(self.invitations)}")
         for room in self.rooms:
             lines += ["", "[[rooms]]", f"file = {json.dumps(room.file)}", "", "[rooms.peers]"]
             lines += [f"{name} = {json.dumps(address)}" for name, address in room.peers.items()]
+        for table in self.tables:
+            lines += ["", *table.lines()]
         write_whole(path, ("\n".join(lines) + "\n").encode())
         return path
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from hitoku.disclosure.leakage import Leakage, Learned
-from hitoku.room.agreement import ProtectionName, Room
+from hitoku.errors import Refusal
+from hitoku.room.agreement import Ability, ProtectionName, Room
 
 if TYPE_CHECKING:
     from hitoku.disclosure.cells import Cells
@@ -19,7 +20,33 @@ if TYPE_CHECKING:
     from hitoku.ports import Executor, Peers, Progress
     from hitoku.questions.question import Question
 
-__all__ = ["Cost", "Leakage", "Learned", "Protection", "Supported", "TableStats", "Unsupported"]
+__all__ = [
+    "Cost",
+    "Leakage",
+    "Learned",
+    "Protection",
+    "Supported",
+    "TableStats",
+    "Unsupported",
+    "host_of",
+]
+
+
+def host_of(room: Room) -> str:
+    """The member that runs questions on encrypted tables.
+
+    Raises:
+        Refusal: there is none.
+    """
+    hosts = room.agreement.able(Ability.HOST)
+    if not hosts:
+        raise Refusal(
+            "NO_HOST",
+            "the room has no host to run questions on",
+            rule="members",
+            remedy="agree on a member with the ability `host`",
+        )
+    return hosts[0].name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +79,32 @@ class Cost:
 
 
 class Protection(Protocol):
-    """How a question is computed."""
+    """How a question is computed.
+
+    Attributes:
+        name: its name.
+        by_owners: two owners add the noise while they compute; the room's figures are never exact anywhere.
+        long: a run is a job: it outlives the request that asked for it, and the process.
+    """
 
     name: ProtectionName
+    by_owners: bool
+    long: bool
 
     def supports(self, question: Question, room: Room) -> Supported | Unsupported:
         """Whether this protection can answer the question. Never raises."""
+        ...
+
+    def place(self, question: Question, room: Room) -> str:
+        """The member at which a run is asked for, and which releases the answer.
+
+        Raises:
+            Refusal: the room has none.
+        """
+        ...
+
+    def receivers(self, question: Question, room: Room) -> tuple[str, ...]:
+        """Who receives the answer whatever the asker says, since it learns the answer while it computes."""
         ...
 
     def leakage(self, question: Question, room: Room) -> Leakage:

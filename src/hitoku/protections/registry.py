@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from hitoku.engine.tables import TableFile
-from hitoku.errors import EngineError
+from hitoku.errors import EngineError, Refusal
 from hitoku.protections.base import Cost, Leakage, Protection, TableStats, Unsupported
+from hitoku.protections.crosstab import Crosstab
 from hitoku.protections.tokens import Tokens
 from hitoku.questions.explain import Choice
 from hitoku.questions.question import Question
@@ -23,6 +24,7 @@ __all__ = ["PROTECTIONS", "Absent", "choices", "get"]
 
 PROTECTIONS: Final[Mapping[ProtectionName, Callable[[Mapping[str, TableFile]], Protection]]] = {
     ProtectionName.TOKENS: Tokens,
+    ProtectionName.CROSSTAB: lambda _: Crosstab(),
 }
 
 
@@ -37,11 +39,27 @@ def get(name: ProtectionName, *, tables: Mapping[str, TableFile] | None = None) 
     return Absent(name) if factory is None else factory(tables or {})
 
 
-@dataclass(slots=True)
+@dataclass
 class Absent:
     """A protection that a room names and this version of hitoku does not have."""
 
     name: ProtectionName
+    by_owners = False
+    long = False
+
+    def place(self, question: Question, room: Room) -> NoReturn:
+        """Nowhere.
+
+        Raises:
+            Refusal: always.
+        """
+        del question, room
+        raise Refusal("NO_PROTECTION", f"this version of hitoku does not have the protection {self.name}")
+
+    def receivers(self, question: Question, room: Room) -> tuple[str, ...]:
+        """Nobody."""
+        del question, room
+        return ()
 
     def supports(self, question: Question, room: Room) -> Unsupported:
         """It supports nothing."""

@@ -53,18 +53,18 @@ def select_text(block: Block, write: Writer) -> str:
     return text
 
 
-def rows_text(block: Block, write: Writer) -> str:
-    """FROM, the joins and WHERE."""
-    text = f"FROM {quoted(block.tables[0])}"
+def rows_text(block: Block, write: Writer, name: Callable[[str], str] = quoted) -> str:
+    """FROM, the joins and WHERE; `name` writes a table's name in the dialect of `write`."""
+    text = f"FROM {name(block.tables[0])}"
     waiting = list(block.on)
     placed = {block.tables[0]}
     for table in block.tables[1:]:
         placed.add(table)
         ready = [c for c in waiting if {use.ref.table for use in c.uses} <= placed]
         waiting = [c for c in waiting if c not in ready]
-        text += f" JOIN {quoted(table)} ON {all_of(ready, write)}"
+        text += f" JOIN {name(table)} ON {all_of(ready, write)}"
     for left in block.lefts:
-        text += f" LEFT JOIN {quoted(left.table)} ON {all_of(left.on, write)}"
+        text += f" LEFT JOIN {name(left.table)} ON {all_of(left.on, write)}"
     if block.where:
         text += " WHERE " + all_of(block.where, write)
     return text

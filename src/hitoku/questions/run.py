@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hitoku.errors import DisclosureError
@@ -16,6 +16,7 @@ from hitoku.room.agreement import ColumnType
 
 if TYPE_CHECKING:
     from hitoku.disclosure.plan import DisclosurePlan
+    from hitoku.questions.layers import Layers
 
 __all__ = ["execution_sql", "survey_sql"]
 
@@ -24,6 +25,7 @@ def execution_sql(
     question: Question,
     plan: DisclosurePlan | Sequence[UnitConstraint] | None = None,
     withheld: Mapping[int, frozenset[int] | None] | None = None,
+    groups: Callable[[int, Layers], str] | None = None,
 ) -> str:
     """SQL regenerated from the checked form, plus one hidden column per threshold; or figures to be noised.
 
@@ -33,6 +35,7 @@ def execution_sql(
             stricter than the question's rules, never laxer.
         withheld: what secondary suppression withholds, by a block's place: the numbers of its groups, as the
             survey numbers them, or None for all.
+        groups: as for `hitoku.questions.running.execution_text`: where groups are computed elsewhere.
 
     Raises:
         DisclosureError: the plan is of another question, or lacks or lowers one of its thresholds.
@@ -48,7 +51,7 @@ def execution_sql(
         withheld=withheld or {},
         inexact=_inexact(question),
     )
-    return execution_text(question.form, _constraints(question, plan), release=release)
+    return execution_text(question.form, _constraints(question, plan), groups, release)
 
 
 def survey_sql(

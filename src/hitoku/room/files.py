@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,16 @@ from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.yamlfile import Dumper, load_yaml
 
-__all__ = ["dump_room", "load_agreement", "load_room", "parse_room", "read_text", "save_room", "write_whole"]
+__all__ = [
+    "dump_room",
+    "load_agreement",
+    "load_room",
+    "locked",
+    "parse_room",
+    "read_text",
+    "save_room",
+    "write_whole",
+]
 
 _HEADER = """\
 # A hitoku room: what its members agreed on, and their signatures of it.
@@ -118,6 +129,30 @@ def save_room(room: Room, path: Path) -> None:
     if len(content) > limits.MAX_ROOM_FILE_BYTES:
         raise RoomError(f"{path}: the room would be larger than {limits.MAX_ROOM_FILE_BYTES} bytes")
     write_whole(path, content)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes of hitoku from changing a room file between its being read and being written.
+
+    Raises:
+        RoomError: the file beside it, which is the lock, cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on this system: then one command after the other is the operator's care
+        yield
+        return
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    except OSError as error:
+        raise RoomError(f"{lock}: cannot be made ({error.strerror})") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_whole(path: Path, content: bytes) -> None:

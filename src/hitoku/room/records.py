@@ -225,8 +225,11 @@ class Records:
             "updated": now,
         }
         with self.store.transaction() as connection:
-            if connection.scalar(sa.select(tables.runs.c.run).where(tables.runs.c.run == row["run"])):
-                return False
+            known = tables.runs.c
+            here = sa.select(known.asker, known.state).where(known.run == row["run"])
+            before = connection.execute(here).first()
+            if before is not None:  # buried already, by the same asker, or begun
+                return tuple(before) == (asker, str(RunState.ABORTED))
             connection.execute(sa.insert(tables.runs), row)
             body = {"role": str(Role.HOST), "asker": asker, "reason": "cancelled before it began"}
             self._entries(connection, run, (EntryKind.ABORT, body))

@@ -19,7 +19,7 @@ from hitoku.room.canonical import agreement_hash, canonical
 from hitoku.room.changes import TableNames, changes, must_sign
 from hitoku.room.keys import valid_signature
 
-__all__ = ["missing", "problems", "sign", "verify"]
+__all__ = ["missing", "problems", "sign", "verify", "with_signature"]
 
 _DOMAIN: Final = b"hitoku/room/1\n"
 
@@ -54,6 +54,19 @@ def sign(room: Room, member: str, keys: KeyStore) -> Room:
         )
     others = tuple(s for s in room.signatures if (s.member, s.key) != (made.member, made.key))
     return room.model_copy(update={"signatures": (*others, made)})
+
+
+def with_signature(room: Room, member: str, signature: str) -> Room:
+    """The room with a signature added that `member` made elsewhere, with the key that the agreement names.
+
+    Raises:
+        RoomError: `member` is no member, or the signature is not its signature of this agreement.
+    """
+    who = room.agreement.member(member)
+    if who is None or not valid_signature(who.key, _message(room.agreement), signature):
+        raise RoomError(f"this is not a signature of {member!r} of room {room.agreement.name!r} as it stands")
+    others = tuple(s for s in room.signatures if (s.member, s.key) != (member, None))
+    return room.model_copy(update={"signatures": (*others, Signature(member=member, signature=signature))})
 
 
 def missing(room: Room) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from hitoku.room.agreement import Agreement, Room, SignedVersion
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.signing import problems
 
-__all__ = ["continues", "revise"]
+__all__ = ["continues", "newest_in_force", "revise"]
 
 
 def revise(room: Room, change: dict[str, Any]) -> Room:
@@ -32,6 +32,17 @@ def revise(room: Room, change: dict[str, Any]) -> Room:
     data |= {"version": room.agreement.version + 1, "previous": agreement_hash(room.agreement)}
     past = SignedVersion(agreement=room.agreement, signatures=room.signatures)
     return Room(agreement=Agreement.model_validate(data), history=(*room.history, past))
+
+
+def newest_in_force(room: Room) -> Room:
+    """The room without a draft on top of it: itself where it is in force, else the version before.
+
+    Whether that one is in force is for the caller to verify.
+    """
+    if not room.history or not problems(room):
+        return room
+    last = room.history[-1]
+    return Room(agreement=last.agreement, signatures=last.signatures, history=room.history[:-1])
 
 
 def continues(room: Room, known: Agreement) -> None:

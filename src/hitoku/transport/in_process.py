@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hitoku import limits
 from hitoku.errors import Change, EngineError, HitokuError, PeerError, Refusal, Span
+from hitoku.ports import Parcels
 from hitoku.transport.messages import Failed, Refused, decode, encode, read
 
-__all__ = ["Handler", "InProcessNetwork", "InProcessPeers"]
+if TYPE_CHECKING:
+    from hitoku.transport.parcels import Shelf
+
+__all__ = ["Handler", "InProcessNetwork", "InProcessPeers", "told"]
 
 Handler = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Takes the sender's name, which the transport vouches for, and a message; returns the answer."""
@@ -27,6 +31,7 @@ class InProcessNetwork:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._shelves: dict[str, Shelf] = {}
 
     def join(self, member: str, handler: Handler) -> InProcessPeers:
         """Make a member reachable. Returns its own way to the others.
@@ -39,6 +44,13 @@ class InProcessNetwork:
         self._handlers[member] = handler
         return InProcessPeers(self, member)
 
+    def parcels(self, member: str, shelf: Shelf) -> Parcels:
+        """Let the others take what is on a member's shelf. Returns its way to what they have on theirs."""
+        from hitoku.transport.parcels import LocalParcels
+
+        self._shelves[member] = shelf
+        return LocalParcels(member, self._shelves)
+
     def carry(self, sender: str, receiver: str, content: bytes) -> bytes:
         """Deliver the bytes of a message. Returns the bytes of the answer.
 
@@ -50,14 +62,20 @@ class InProcessNetwork:
             raise PeerError(f"{receiver!r} cannot be reached from here")
         try:
             return encode(handler(sender, decode(content, sender)))
-        except Refusal as refusal:
-            return encode(_refused(refusal))
         except HitokuError as error:
-            return encode(Failed(code=_code(error)).model_dump())
+            return encode(told(error))
         except Exception:  # its words may quote data: only a code crosses
             if os.environ.get("HITOKU_DEBUG") == "1":
                 traceback.print_exc()
             return encode(Failed(code="INTERNAL").model_dump())
+
+
+def told(error: Exception) -> dict[str, Any]:
+    """What another member is told of an error: a Refusal whole, of anything else a code."""
+    if isinstance(error, Refusal):
+        return _refused(error)
+    code = _code(error) if isinstance(error, HitokuError) else "INTERNAL"
+    return Failed(code=code).model_dump()
 
 
 class InProcessPeers:
@@ -84,7 +102,7 @@ class InProcessPeers:
             raise _refusal(read(Refused, answer, member))
         if answer["kind"] == "hitoku/failed/1":
             code = read(Failed, answer, member).code
-            raise PeerError(f"{member!r} failed ({code}); its own words stay on its machine")
+            raise PeerError(f"{member!r} failed ({code}); its own words stay on its machine", code)
         return answer
 
 

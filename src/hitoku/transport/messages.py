@@ -273,8 +273,15 @@ def decode(content: bytes, sender: str) -> dict[str, Any]:
 _KIND: Final = re.compile(rb'\{"kind": ?"([a-z0-9/-]{1,64})"')
 _LARGE: Final = frozenset({"hitoku/run-done/1", "hitoku/deliver/1"})
 _WITH_SQL: Final = frozenset(
-    {"hitoku/consent-request/1", "hitoku/run-request/1", "hitoku/lookup/1", "hitoku/preview-request/1"}
+    {
+        "hitoku/begin/1",
+        "hitoku/consent-request/1",
+        "hitoku/lookup/1",
+        "hitoku/preview-request/1",
+        "hitoku/run-request/1",
+    }
 )
+_WITH_TEXT: Final = frozenset({"hitoku/refused/1", "hitoku/joined/1", "hitoku/room-given/1"})
 
 
 def _most(kind: str) -> int:
@@ -283,7 +290,7 @@ def _most(kind: str) -> int:
         return limits.MAX_MESSAGE_BYTES
     if kind in _WITH_SQL:
         return limits.MAX_CONTROL_SQL_BYTES
-    return limits.MAX_CONTROL_REFUSAL_BYTES if kind == "hitoku/refused/1" else limits.MAX_CONTROL_BYTES
+    return limits.MAX_CONTROL_REFUSAL_BYTES if kind in _WITH_TEXT else limits.MAX_CONTROL_BYTES
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use zeroize::Zeroizing;
 
 use super::{Arrow, Records, column};
 use crate::columns::fault::Fault;
 use crate::group::hash::Hasher;
 use crate::group::point::{POINT, TAG};
 use crate::group::secret::Secret;
-use crate::group::{backend, mask};
+use crate::group::{backend, hash, ids, mask};
 
 /// A secret scalar; see `secret.rs`.
 #[pyclass(name = "GroupKey", module = "hitoku._core", frozen)]
@@ -135,6 +136,23 @@ fn group_random(py: Python<'_>, count: usize, threads: usize) -> PyResult<Arrow>
     Ok(made)
 }
 
+/// HMAC-SHA256 of a prefix and each text of a column.
+#[pyfunction]
+fn hmac_records(
+    py: Python<'_>,
+    texts: Arrow,
+    key: &[u8],
+    prefix: &[u8],
+    threads: usize,
+) -> PyResult<Arrow> {
+    let key: Zeroizing<[u8; 32]> = key
+        .try_into()
+        .map(Zeroizing::new)
+        .map_err(|_| Fault::new("bad-key"))?;
+    let made = py.detach(|| column(ids::hmac(texts.0, &key, prefix, threads)?, hash::ID))?;
+    Ok(made)
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyKey>()?;
     m.add_function(wrap_pyfunction!(group_backend, m)?)?;
@@ -144,5 +162,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(group_tags, m)?)?;
     m.add_function(wrap_pyfunction!(group_validate, m)?)?;
     m.add_function(wrap_pyfunction!(group_random, m)?)?;
+    m.add_function(wrap_pyfunction!(hmac_records, m)?)?;
     Ok(())
 }

@@ -11,7 +11,7 @@ from hitoku.disclosure.leakage import Leakage
 from hitoku.disclosure.margins import protected, suppressed
 from hitoku.engine.process import Engine, EngineLimits
 from hitoku.engine.tables import TableFile
-from hitoku.protections.base import Cost, Supported, TableStats, Unsupported
+from hitoku.protections.base import Cost, Supported, TableStats, Unsupported, host_of
 from hitoku.protections.tokens.leakage import tokens_leakage
 from hitoku.protections.tokens.views import engine_tables
 from hitoku.questions.run import execution_sql, survey_sql
@@ -19,6 +19,7 @@ from hitoku.room.agreement import Ability, ProtectionName, Room
 
 if TYPE_CHECKING:
     from hitoku.disclosure.plan import DisclosurePlan
+    from hitoku.engine.spark import SparkEngine
     from hitoku.ports import Executor, Peers, Progress
     from hitoku.questions.question import Question
 
@@ -35,16 +36,23 @@ class Tokens:
     Args:
         tables: the encrypted files that the host holds, by table name. Empty anywhere else.
         bounds: what one question may use of the host.
+        spark: joins and groups the tables' rows in place of the host's own engine, which does the rest. What
+            Spark would not do the same way is refused (`hitoku.protections.tokens.on_spark`).
     """
+
+    by_owners = False
+    long = False
 
     def __init__(
         self,
         tables: Mapping[str, TableFile] | None = None,
         bounds: EngineLimits | None = None,
+        spark: SparkEngine | None = None,
     ) -> None:
         self.name = ProtectionName.TOKENS
         self._tables = dict(tables or {})
         self._engine = Engine(bounds)
+        self._spark = spark
 
     def prepare(self) -> None:
         """Start the engine's process ahead of the question."""
@@ -53,6 +61,8 @@ class Tokens:
     def cancel(self) -> None:
         """End the question, from any thread, before or while it runs: `run` raises ``CANCELLED``."""
         self._engine.cancel()
+        if self._spark is not None:
+            self._spark.cancel()
 
     def close(self) -> None:
         """End an engine that was prepared and not used."""
@@ -66,6 +76,16 @@ class Tokens:
         if not room.agreement.able(Ability.HOST):
             return Unsupported("the room has no host", "agree on a member with the ability `host`")
         return Supported()
+
+    def place(self, question: Question, room: Room) -> str:
+        """The room's host."""
+        del question
+        return host_of(room)
+
+    def receivers(self, question: Question, room: Room) -> tuple[str, ...]:
+        """Nobody but those whom the asker names."""
+        del question, room
+        return ()
 
     def leakage(self, question: Question, room: Room) -> Leakage:
         """What each member learns from a run, the host included."""
@@ -90,12 +110,15 @@ class Tokens:
         """Run on the host: the cells with the plan's hidden columns, no threshold applied yet.
 
         Raises:
+            Refusal: the host runs questions on Spark, and this is none for it (``NOT_ON_SPARK``).
             InputError: a table's file is missing or not as declared.
             EngineError: the engine failed, or the question was cancelled (code ``CANCELLED``).
             LimitError: the result is too large.
             DisclosureError: the plan does not fit the question.
         """
         del peers, executor
+        if self._spark is not None:
+            return self._run_on(self._spark, question, plan, progress)
         survey = survey_sql(question, plan)
         execution_sql(question, plan)  # a plan that does not fit is refused before anything starts
         tables = engine_tables(question, self._tables)
@@ -116,4 +139,20 @@ class Tokens:
             sql = execution_sql(question, plan, withheld)
             progress.phase("run on tokens", 100)
             table = engine.run(tables, sql, progress.advance)
+        return Cells(question.hash, table, frozenset(applied))
+
+    def _run_on(
+        self, spark: SparkEngine, question: Question, plan: DisclosurePlan, progress: Progress
+    ) -> Cells:
+        """Run with the rows' part on Spark."""
+        from hitoku.protections.tokens.on_spark import OnSpark
+
+        split = OnSpark(question, plan)  # what it cannot do is refused before anything starts
+        tables = engine_tables(question, self._tables)
+        applied: set[str] = {"rounding"} if plan.round_counts > 1 else set()
+        with self._engine as engine:
+            progress.phase("join and group on Spark")
+            with split.computed(spark, tables) as groups:
+                progress.phase("finish on tokens", 100)
+                table = engine.run(groups, split.sql, progress.advance)
         return Cells(question.hash, table, frozenset(applied))

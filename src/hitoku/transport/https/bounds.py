@@ -9,6 +9,7 @@ from typing import Final
 from hitoku import limits
 
 __all__ = [
+    "AGAIN_SECONDS",
     "BODY_BYTES_A_SECOND",
     "BODY_SECONDS",
     "CALLING",
@@ -20,8 +21,12 @@ __all__ = [
     "HEAD_BYTES",
     "HEAD_SECONDS",
     "LARGE_AT_ONCE",
+    "LOOK_SECONDS",
     "MOST_BY_HOST",
     "MOST_BY_MEMBER",
+    "PARCELS_ASKED",
+    "PARCELS_ASKED_A_MEMBER",
+    "PARCEL_SECONDS",
     "PIECE_BYTES",
     "PLACES",
     "PLACES_A_MEMBER",
@@ -29,6 +34,9 @@ __all__ = [
     "REPLY_SECONDS",
     "RUN",
     "SHUTDOWN_SECONDS",
+    "STALL_SECONDS",
+    "STREAMS",
+    "STREAMS_A_MEMBER",
     "kind_of",
 ]
 
@@ -61,6 +69,21 @@ PLACES: Final = 128
 PLACES_A_MEMBER: Final = 64
 REPLY_SECONDS: Final = 120
 GRACE_SECONDS: Final = 10
+
+# --- parcels ---
+PARCEL_SECONDS: Final = 5
+"""How long a request for a parcel that is not there yet is held."""
+LOOK_SECONDS: Final = 0.05
+PARCELS_ASKED: Final = 256
+PARCELS_ASKED_A_MEMBER: Final = 64
+STREAMS: Final = 32
+STREAMS_A_MEMBER: Final = 8
+"""Parcels that are sent to a member at the same time; more wait."""
+STALL_SECONDS: Final = 60
+"""How long a parcel may not go on, its sender's restart included. It is used up by all the time in which the
+receiver waits, and BODY_BYTES_A_SECOND of it give back a second."""
+AGAIN_SECONDS: Final = (0.05, 2.0)
+"""How long to wait before a broken connection is made again: at first, and at most."""
 
 RUN: Final = "hitoku/run-request/1"
 CALLING: Final = frozenset({"hitoku/consent-request/1", "hitoku/cancel/1"})

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
@@ -27,10 +28,14 @@ from hitoku.room.agreement import Agreement
 from hitoku.room.consent import Hash
 from hitoku.transport import messages
 from hitoku.transport.https import bounds
+from hitoku.transport.https.tls import Deadline, reading
 from hitoku.transport.in_process import InProcessNetwork
 
 if TYPE_CHECKING:
     import httpx
+
+    from hitoku.ports import Parcels
+    from hitoku.transport.parcels import Shelf
 
 __all__ = ["IDEMPOTENT", "HttpsNetwork", "VersionGiven", "check_address"]
 
@@ -39,13 +44,19 @@ IDEMPOTENT: Final = frozenset(
         "hitoku/head-request/1",  # reads
         "hitoku/lookup/1",  # reads
         "hitoku/preview-request/1",  # reads
+        "hitoku/room-request/1",  # reads
         "hitoku/settle/1",  # a run that is settled is not settled again, and the answer is the same
         "hitoku/deliver/1",  # writes the same answer to the same place
+        "hitoku/begin/1",  # a run that has begun is not begun again, and the answer is the same
+        "hitoku/run-wait/1",  # reads
     }
 )
 """Messages that may be sent twice."""
 
 _VERSION: Final = "version"
+_KEPT: Final = "kept"
+_ONCE: Final = "once"
+_PARCELS: Final = "parcels"
 
 
 class VersionGiven(messages.Message):
@@ -75,7 +86,7 @@ class HttpsNetwork(InProcessNetwork):
         super().__init__()
         self._me, self._agreement, self._peers = me, agreement, dict(peers)
         self._certificate, self._key = certificate, key
-        self._clients: dict[tuple[str, bool], httpx.Client] = {}
+        self._clients: dict[tuple[str, str], httpx.Client] = {}
         self._run_seconds = limits.RUN_SECONDS + agreement.release.interval_seconds
 
     def __enter__(self) -> Self:
@@ -90,6 +101,13 @@ class HttpsNetwork(InProcessNetwork):
         """Close all connections; later calls open new ones."""
         while self._clients:
             self._clients.popitem()[1].close()
+
+    def parcels(self, member: str, shelf: Shelf) -> Parcels:
+        """This member's way to what the others' nodes have ready; its own shelf its node serves."""
+        from hitoku.transport.https.fetching import HttpsParcels
+
+        del member, shelf
+        return HttpsParcels(self)
 
     def carry(self, sender: str, receiver: str, content: bytes) -> bytes:
         """Deliver the bytes of a message. Returns the bytes of the answer.
@@ -120,7 +138,8 @@ class HttpsNetwork(InProcessNetwork):
         address = self._address(member)
         for left in (1, 0):
             try:
-                return self._send(self._client(member, twice), address, member, route, content, kind)
+                client = self._client(member, _KEPT if twice else _ONCE)
+                return self._send(client, address, member, route, content, kind)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
                 # Nothing was sent. A second try after a refused handshake would only be refused again.
                 if left == 0 or _tls(error) or isinstance(error, httpx.PoolTimeout):
@@ -148,8 +167,11 @@ class HttpsNetwork(InProcessNetwork):
             headers["content-type"] = "application/json"
         url = f"{address}/rooms/{self._agreement.id}/{route}"
         method = "GET" if content is None else "POST"
-        until = time.monotonic() + seconds
-        with client.stream(method, url, content=content, headers=headers, timeout=times) as response:
+        deadline = Deadline(time.monotonic() + seconds)
+        with (
+            reading(deadline),
+            client.stream(method, url, content=content, headers=headers, timeout=times) as response,
+        ):
             if response.status_code != httpx.codes.OK:
                 raise PeerError(_status(member, address, response.status_code))
             if "content-encoding" in response.headers:  # never unpacked: it could grow without bound
@@ -159,8 +181,8 @@ class HttpsNetwork(InProcessNetwork):
                 parts += piece
                 if len(parts) > most:
                     raise PeerError(f"{member!r} sent a message larger than {most} bytes")
-                until += len(piece) / bounds.BODY_BYTES_A_SECOND
-                if time.monotonic() > until:
+                deadline.until += len(piece) / bounds.BODY_BYTES_A_SECOND
+                if time.monotonic() > deadline.until:
                     raise PeerError(f"{member!r} at {address} answers too slowly")
             return bytes(parts)
 
@@ -175,13 +197,58 @@ class HttpsNetwork(InProcessNetwork):
             )
         return address.rstrip("/")
 
-    def _client(self, member: str, twice: bool) -> httpx.Client:
+    @contextmanager
+    def open(self, member: str, path: str, seconds: float, deadline: Deadline) -> Iterator[httpx.Response]:
+        """Ask a member's node for something large, to be read while the block runs.
+
+        Args:
+            member: who is asked.
+            path: of the address, below the room's.
+            seconds: how long the answer, and each part of it, may take to begin.
+            deadline: until when the head of the answer has to be here.
+
+        Raises:
+            PeerError: no address of it is known, or what answers at its address is another.
+            httpx.TransportError: the connection cannot be made, or breaks.
+        """
+        import httpx
+
+        address = self._address(member)
+        times = httpx.Timeout(
+            connect=bounds.CONNECT_SECONDS,
+            pool=bounds.CONNECT_SECONDS,
+            write=bounds.BODY_SECONDS,
+            read=seconds,
+        )
+        headers = {"accept-encoding": "identity", "hitoku-protocol": bounds.PROTOCOL}
+        url = f"{address}/rooms/{self._agreement.id}/{path}"
+        client = self._client(member, _PARCELS)
+        try:
+            with ExitStack() as stack:
+                with reading(deadline):
+                    response = stack.enter_context(client.stream("GET", url, headers=headers, timeout=times))
+                yield response
+        except httpx.TransportError as error:
+            if _another(error):
+                raise PeerError(_unreached(member, address, error)) from None
+            raise
+
+    def why(self, member: str, error: Exception) -> str:
+        """What to tell the user about a connection that could not be made, or broke, again and again."""
+        import httpx
+
+        if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+            return _unreached(member, self._address(member), error)
+        return _broken(member, self._address(member), error)
+
+    def _client(self, member: str, use: str) -> httpx.Client:
         """A pool of connections to a member.
 
         A connection that was kept may be closed by the other side at any moment, and then nobody knows
-        whether what was sent on it arrived. So only what may be sent twice goes over kept ones.
+        whether what was sent on it arrived. So only what may be sent twice goes over kept ones. Parcels have
+        a pool of their own: waiting for many of them keeps no message waiting.
         """
-        known = self._clients.get((member, twice))
+        known = self._clients.get((member, use))
         if known is not None:
             return known
         import httpx
@@ -192,7 +259,9 @@ class HttpsNetwork(InProcessNetwork):
         if who is None:
             raise PeerError(f"{member!r} is no member of this room")
         pool = httpx.Limits(
-            max_connections=32, max_keepalive_connections=8 if twice else 0, keepalive_expiry=5
+            max_connections=bounds.PARCELS_ASKED_A_MEMBER if use == _PARCELS else 32,
+            max_keepalive_connections=0 if use == _ONCE else 8,
+            keepalive_expiry=5,
         )
         transport = httpx.HTTPTransport(
             verify=client_context(self._certificate, self._key, who.key),
@@ -201,7 +270,7 @@ class HttpsNetwork(InProcessNetwork):
             socket_options=_socket_options(),
         )
         made = httpx.Client(transport=transport, trust_env=False, follow_redirects=False)
-        kept = self._clients.setdefault((member, twice), made)
+        kept = self._clients.setdefault((member, use), made)
         if kept is not made:
             made.close()
         return kept
@@ -221,9 +290,14 @@ def _tls(error: BaseException) -> bool:
     return "SSL:" in text or "certificate" in text
 
 
+def _another(error: BaseException) -> bool:
+    """Whether the other side is not who it should be; to ask it again would not help."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error) or "does not carry" in str(error)
+
+
 def _unreached(member: str, address: str, error: BaseException) -> str:
     """Why a member could not be reached; the words of `error` are the system's, and are not shown."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(error) or "does not carry" in str(error):
+    if _another(error):
         return (
             f"what answers at {address} is not {member!r}: it does not have the key that the room gives that "
             "member. Check the address in node.toml, and that both have the same version of the room"

@@ -76,8 +76,10 @@ class Lanes:
     """The lanes of one room at one node."""
 
     def __init__(self) -> None:
-        # Together fewer than the connections that the member's database has (15).
+        # Together no more than the connections that the member's database has (15).
         self._run, self._calling, self._plain = Lane("run", 1), Lane("calling", 4), Lane("plain", 8)
+        self.files = ThreadPoolExecutor(2, thread_name_prefix="hitoku-parcels")
+        """Threads that read parcels; what they do is short, and calls nobody."""
 
     def of(self, kind: str) -> Lane:
         """The lane that answers messages of a kind."""
@@ -94,3 +96,4 @@ class Lanes:
         """Take no more work; what runs goes on."""
         for lane in (self._run, self._calling, self._plain):
             lane.close()
+        self.files.shutdown(wait=False, cancel_futures=True)

@@ -82,6 +82,11 @@ class _Connection(H11Protocol):
         else:
             super().shutdown()
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection has ended, or is about to."""
+        return self.transport.is_closing()
+
     def abort(self) -> None:
         """End the connection at once."""
         self.transport.abort()

@@ -21,16 +21,44 @@ Whoever connects without a certificate can still have the server's shown, which 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hitoku.errors import SecretError
 from hitoku.transport.https.certificate import anchor, carried_key
 
-__all__ = ["client_context", "peer_key", "server_context"]
+__all__ = ["Deadline", "admit", "client_context", "peer_key", "reading", "server_context"]
 
 _REFUSED: Final = "the certificate does not carry the key that the room gives the member"
+
+
+class Deadline:
+    """A moment (of `time.monotonic`) that may move."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+
+_now = threading.local()
+
+
+@contextmanager
+def reading(deadline: Deadline) -> Iterator[None]:
+    """While the block runs, this thread reads from blocking connections until `deadline`, and no longer.
+
+    A socket's own time limit begins anew with each byte, and what reads HTTP asks for more until a line or a
+    piece is whole; so without this, a byte now and then would keep a caller waiting for days.
+    """
+    before = getattr(_now, "deadline", None)
+    _now.deadline = deadline
+    try:
+        yield
+    finally:
+        _now.deadline = before
 
 
 def server_context(certificate: Path, key: Path, members: Iterable[str]) -> ssl.SSLContext:
@@ -71,8 +99,34 @@ def peer_key(connection: ssl.SSLObject | ssl.SSLSocket) -> str | None:
         return None
 
 
+def admit(context: ssl.SSLContext, members: Iterable[str]) -> None:
+    """From the next handshake on, accept the holders of these keys and nobody else.
+
+    The anchor of a key that is no longer wanted stays, for OpenSSL cannot take one out. That is step 1 of the
+    argument only: by step 2, who shows a certificate that such a key signed is refused all the same.
+
+    Args:
+        context: of `server_context`.
+        members: public keys, ``ed25519:...``.
+    """
+    if not isinstance(context, _Pinned):
+        raise TypeError("this context does not go by keys")
+    wanted = frozenset(members)
+    for member in sorted(wanted - context.known):
+        context.load_verify_locations(cadata=anchor(member))
+    context.known |= wanted
+    context.wanted = wanted
+
+
+class _Pinned(ssl.SSLContext):
+    """A context that goes by keys: those wanted now, and those that have an anchor in it."""
+
+    wanted: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
+
+
 def _context(protocol: int, certificate: Path, key: Path, wanted: frozenset[str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
+    context = _Pinned(protocol)
     context.check_hostname = False  # the key is the name: see `certificate`
     context.verify_mode = ssl.CERT_REQUIRED
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
@@ -80,15 +134,14 @@ def _context(protocol: int, certificate: Path, key: Path, wanted: frozenset[str]
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.post_handshake_auth = False
     context.set_alpn_protocols(["http/1.1"])
-    for member in sorted(wanted):
-        context.load_verify_locations(cadata=anchor(member))
+    admit(context, wanted)
     try:
         context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError):
         raise SecretError(f"{certificate}: does not fit {key.name}, or one of the two is damaged") from None
 
     def check(connection: ssl.SSLObject | ssl.SSLSocket) -> None:
-        if peer_key(connection) not in wanted:
+        if peer_key(connection) not in context.wanted:
             raise ssl.SSLCertVerificationError(1, _REFUSED)
 
     class PinnedObject(ssl.SSLObject):
@@ -100,6 +153,12 @@ def _context(protocol: int, certificate: Path, key: Path, wanted: frozenset[str]
         def do_handshake(self, block: bool = False) -> None:
             super().do_handshake(block)
             check(self)
+
+        def recv(self, *arguments: Any) -> bytes:
+            deadline: Deadline | None = getattr(_now, "deadline", None)
+            if deadline is not None and time.monotonic() > deadline.until:
+                raise TimeoutError
+            return super().recv(*arguments)
 
     context.sslobject_class = PinnedObject
     context.sslsocket_class = PinnedSocket

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hitoku room invite`, `join` and what belongs to them: getting into a room from another machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from hitoku.cli.room import Flag, Json, build, facts, out, words_of
+from hitoku.cli.show import one_line
+from hitoku.errors import InputError, RoomError
+from hitoku.ports import SystemClock
+from hitoku.room.agreement import Ability, Room, Table
+from hitoku.room.canonical import agreement_hash
+from hitoku.room.directory import MemberDirectory
+from hitoku.room.files import load_room, locked, read_text, save_room
+from hitoku.room.invitations import Invitation, Invitations, Issued
+from hitoku.room.private import write_private
+from hitoku.room.signing import missing, problems
+from hitoku.room.versions import revise
+from hitoku.room.yamlfile import load_yaml
+
+if TYPE_CHECKING:
+    from hitoku.node.joining import Stand
+
+__all__ = ["admit", "invite", "join", "pull", "status", "withdraw"]
+
+_TABLES = "tables"
+
+
+def invite(
+    directory: Path,
+    name: Annotated[str, Parameter(name="--as")],
+    *,
+    ability: list[Ability] | None = None,
+    room: str | None = None,
+    url: str | None = None,
+    hours: int = 72,
+    to: Path | None = None,
+    json_: Json = False,
+) -> int:
+    """Invite a company into a room: a short text to give to it, good for one key and for some days.
+
+    Parameters
+    ----------
+    directory
+        The inviter's own directory, whose node serves with `invitations` in node.toml.
+    name
+        The invited member's name in the room; one that is in it already can be invited to sign.
+    ability
+        What a new member will be able to do: query, receive, host, compute; may be repeated.
+    room
+        The room's name or id; may be left out where the node has one room.
+    url
+        https://HOST:PORT where the invited company reaches `invitations`; made of it where nothing is said.
+    hours
+        How long the invitation holds.
+    to
+        Write the invitation into this new file, not to stdout. Who reads it can use it.
+    json_
+        Print one JSON object.
+    """
+    from hitoku.node.settings import Address, NodeSettings
+    from hitoku.room.agreement import Member
+
+    member = MemberDirectory.open(directory)
+    settings = NodeSettings.open(directory)
+    if settings.invitations is None:
+        raise InputError(f'{directory}: node.toml needs `invitations = "HOST:PORT"`, for who is invited')
+    file, shared = _room_of(directory, room)
+    own = shared.agreement.member(member.name)
+    if own is None or own.key != member.keys().public_key():
+        raise RoomError(f"{member.name!r} is not in room {shared.agreement.name!r} with this directory's key")
+    there = shared.agreement.member(name)
+    if there is None:
+        build(Member, {"name": name, "key": own.key, "abilities": ability or []}, "invitation")
+    elif ability:
+        raise InputError(f"{name!r} is in the room already, with its abilities; leave --ability out")
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        address = TypeAdapter(Address).validate_python(url or f"https://{settings.invitations}")
+    except ValidationError:
+        raise InputError("--url: https://HOST:PORT is expected") from None
+    made = Invitations(directory, SystemClock()).issue(
+        room=str(shared.agreement.id),
+        file=os.path.relpath(file.resolve(), directory.resolve()),
+        name=name,
+        abilities=tuple(ability or ()),
+        key=None if there is None else there.key,
+        hours=hours,
+        url=address,
+        inviter=own.key,
+        agreement=agreement_hash(shared.agreement),
+    )
+    data: dict[str, Any] = {"id": made.id, "name": name, "url": made.url, "until": made.until}
+    if to is not None:
+        write_private(to, (made.to_text() + "\n").encode(), "the invitation")
+        words = f"{to}: invitation for {name!r} until {made.until}; who reads it can use it, once"
+        out(data | {"file": str(to)}, words, json_)
+    else:
+        out(data | {"invitation": made.to_text()}, made.to_text(), json_)
+    return 0
+
+
+def status(directory: Path, *, json_: Json = False) -> int:
+    """Say of every room of a member whether it is in force, who has still to sign, and who was invited.
+
+    Parameters
+    ----------
+    directory
+        The member's own directory.
+    json_
+        Print one JSON object.
+    """
+    from hitoku.node.settings import NodeSettings
+
+    settings = NodeSettings.open(directory)
+    rooms = [load_room(file) for file in settings.room_files(directory)]
+    invitations = Invitations(directory, SystemClock())
+    found = [_invited(invitations, one, rooms) for one in invitations.issued()]
+    lines = []
+    for room in rooms:
+        state = f"still to sign: {', '.join(missing(room))}" if missing(room) else "in force"
+        if problems(room) and not missing(room):
+            state = "NOT in force: " + "; ".join(problems(room))
+        lines.append(f"{room.agreement.name} (version {room.agreement.version}): {state}")
+    for one in found:
+        words = f"  {one['name']}: {one['state']}, until {one['until']}, id {one['id']}"
+        lines.append(words + (f", key {one['key']}" if one["key"] else ""))
+    out(
+        {"rooms": [facts(room) | {"missing": list(missing(room))} for room in rooms], "invitations": found},
+        "\n".join(one_line(line) for line in lines),
+        json_,
+    )
+    return 0
+
+
+def admit(directory: Path, name: str, *, key: str | None = None, json_: Json = False) -> int:
+    """Take the key that an invited company offered, and the tables it would bring, into the room.
+
+    Compare the key with the company over another way than the invitation took: by phone, in person. Who had
+    the invitation first could offer a key, and nothing else tells whose it is.
+
+    Parameters
+    ----------
+    directory
+        The inviter's own directory.
+    name
+        The invited member's name.
+    key
+        The key as the company told it. Without it, what was offered is shown and nothing is changed.
+    json_
+        Print one JSON object.
+    """
+    invitations = Invitations(directory, SystemClock())
+    offered = [
+        (one, offer)
+        for one in invitations.issued()
+        if one.name == name and (offer := invitations.offer(one.id)) is not None
+    ]
+    if key is not None:
+        offered = [(one, offer) for one, offer in offered if offer.key == key]
+    if len(offered) != 1:
+        what = "no key" if not offered else f"{len(offered)} keys"
+        raise InputError(f"{what} offered by {name!r}" + ("" if key is None else ": not the one you name"))
+    issued, offer = offered[0]
+    tables = offer.read_tables(name)
+    shown = ", ".join(t.name for t in tables) or "none"
+    data: dict[str, Any] = {"name": name, "key": offer.key, _TABLES: [t.name for t in tables]}
+    if key is None:
+        words = (
+            f"{name} offers the key {offer.key}\ntables: {shown}\n"
+            f"Compare the key with them, then: hitoku room admit {directory} {name} --key {offer.key}"
+        )
+        out(data | {"admitted": False}, words, json_)
+        return 0
+    file = directory / issued.file
+    with locked(file):
+        room = load_room(file)
+        if str(room.agreement.id) != issued.room:
+            raise RoomError(f"{file}: is another room than the one of the invitation")
+        there = room.agreement.member(name)
+        if there is not None and there.key != offer.key:
+            raise RoomError(f"{name!r} is in room {room.agreement.name!r} with another key")
+        if there is None:
+            room = _with_member(room, issued, offer.key, tables, file)
+            save_room(room, file)
+    words = f"{file}: {name!r} is in version {room.agreement.version}; still to sign: " + ", ".join(
+        missing(room)
+    )
+    out(facts(room) | data | {"admitted": True}, words, json_)
+    return 0
+
+
+def withdraw(directory: Path, identity: Annotated[str, Parameter(name="ID")], *, json_: Json = False) -> int:
+    """End an invitation now.
+
+    Parameters
+    ----------
+    directory
+        The inviter's own directory.
+    identity
+        The invitation's id, as `hitoku room status` shows it.
+    json_
+        Print one JSON object.
+    """
+    invitations = Invitations(directory, SystemClock())
+    found = [one for one in invitations.issued() if one.id == identity]
+    if not found:
+        raise InputError(f"{directory}: there is no such invitation; `hitoku room status` lists them")
+    invitations.withdraw(identity)
+    out({"id": identity, "name": found[0].name}, f"the invitation of {found[0].name!r} is withdrawn", json_)
+    return 0
+
+
+def join(
+    directory: Path,
+    invitation: Path | None = None,
+    *,
+    table: list[Path] | None = None,
+    agreed: Annotated[str | None, Parameter(name="--hash")] = None,
+    yes: Flag = False,
+    room: Path | None = None,
+    json_: Json = False,
+) -> int:
+    """Take the next step into a room: offer this member's key, look at the agreement, sign it, get the room.
+
+    Signs only with `--yes --hash sha256:...`, the hash being the one that was shown; or after a question, in
+    a terminal.
+
+    Parameters
+    ----------
+    directory
+        The member's own directory; made, with a new key, where there is none.
+    invitation
+        The file with the invitation, `-` for stdin; later steps do not need it.
+    table
+        A YAML file of a table that this member brings (name, owner, columns, rule); with the first step.
+    agreed
+        The hash of the agreement to sign.
+    yes
+        Sign without a further question; only with `--hash`.
+    room
+        The room file to write when all have signed; room.yaml in the member's directory by default.
+    json_
+        Print one JSON object.
+    """
+    from hitoku.node.joining import Joining
+
+    if yes and agreed is None:
+        raise InputError("--yes signs only what --hash names: look at the agreement first")
+    clock = SystemClock()
+    if invitation is None:
+        joining = Joining.kept(MemberDirectory.open(directory), clock)
+    else:
+        text = sys.stdin.read(5_000) if str(invitation) == "-" else read_text(invitation)
+        read = Invitation.from_text(text)
+        new = not (directory / "member.toml").exists()
+        member = MemberDirectory.create(directory, read.name) if new else MemberDirectory.open(directory)
+        joining = Joining(member, read, clock)
+        joining.keep()
+    stand = joining.look([_table(path) for path in table or ()])
+    digest = agreement_hash(stand.room.agreement)
+    if agreed is not None and agreed != digest:
+        raise RoomError(f"the agreement is now {digest}, not {agreed}: nothing was signed; look at it again")
+    if not json_:
+        sys.stdout.write("\n".join(one_line(line) for line in _words(joining.directory, stand)) + "\n")
+    if stand.admitted and not stand.signed and _agrees(digest, agreed, yes, json_):
+        stand = joining.sign(digest)
+    file = room or directory / "room.yaml"
+    if stand.in_force:
+        joining.finish(stand, file)
+    key = joining.directory.keys().public_key()
+    data = facts(stand.room) | {"admitted": stand.admitted, "signed": stand.signed, "key": key}
+    data["agreement"] = stand.room.agreement.model_dump(mode="json", exclude_none=True)
+    out(data | {"file": str(file) if stand.in_force else None}, _next(stand, directory, file, key), json_)
+    return 0
+
+
+def pull(
+    directory: Path,
+    *,
+    room: str | None = None,
+    source: Annotated[str | None, Parameter(name="--from")] = None,
+    json_: Json = False,
+) -> int:
+    """Get the newest version of a room that is in force from the other members' nodes.
+
+    Parameters
+    ----------
+    directory
+        The member's own directory.
+    room
+        The room's name or id; may be left out where the node has one room.
+    source
+        Ask this member only.
+    json_
+        Print one JSON object.
+    """
+    from hitoku.node.remote import pull_room
+
+    found, file, fetched = pull_room(directory, room, source)
+    words = f"{file}: version {found.agreement.version}" + ("" if fetched else ", which is the newest")
+    out(facts(found) | {"file": str(file), "new": fetched}, words, json_)
+    return 0
+
+
+def _room_of(directory: Path, room: str | None) -> tuple[Path, Room]:
+    from hitoku.node.settings import NodeSettings
+
+    known = [(file, load_room(file)) for file in NodeSettings.open(directory).room_files(directory)]
+    known = [(f, r) for f, r in known if room in {None, r.agreement.name, str(r.agreement.id)}]
+    if len(known) != 1:
+        raise RoomError(f"{directory}: node.toml names {len(known)} such rooms; say which one")
+    return known[0]
+
+
+def _invited(invitations: Invitations, issued: Issued, rooms: list[Room]) -> dict[str, Any]:
+    offer = invitations.offer(issued.id)
+    room = next((r for r in rooms if str(r.agreement.id) == issued.room), None)
+    who = None if room is None else room.agreement.member(issued.name)
+    if room is not None and who is not None and who.key == (issued.key if offer is None else offer.key):
+        state = "has still to sign" if issued.name in missing(room) else "signed"
+    elif invitations.ended(issued):
+        state = "ended"
+    else:
+        state = "has not come yet" if offer is None else "offers a key: `hitoku room admit`"
+    key = None if offer is None else offer.key
+    return {"id": issued.id, "name": issued.name, "until": issued.until, "state": state, "key": key}
+
+
+def _with_member(room: Room, issued: Issued, key: str, tables: list[Table], file: Path) -> Room:
+    from pydantic import ValidationError
+
+    from hitoku.cli.room import what
+
+    if problems(room) and room.signatures:
+        # Who signed a version signs no other of that number, so a changed draft would never be in force.
+        signed = ", ".join(s.member for s in room.signatures)
+        raise RoomError(f"{file}: {signed} signed this draft already; let it come into force, then admit")
+    members = [m.model_dump(mode="json") for m in room.agreement.members]
+    members.append({"name": issued.name, "key": key, "abilities": [str(a) for a in issued.abilities]})
+    every = [*room.agreement.tables, *tables]
+    change: dict[str, Any] = {"members": members}
+    if tables:
+        change[_TABLES] = [t.model_dump(mode="json", exclude_none=True) for t in every]
+    try:
+        return revise(room, change)
+    except ValidationError as error:
+        raise RoomError(f"{file}: {what(error, 'room')}") from None
+
+
+def _table(path: Path) -> Table:
+    text = read_text(path)
+    data = load_yaml(text, len(text) + 1)
+    if not isinstance(data, dict):
+        raise RoomError(f"{path}: a mapping with name, owner, columns and rule is expected")
+    made: Table = build(Table, data, str(path))
+    return made
+
+
+def _words(directory: MemberDirectory, stand: Stand) -> list[str]:
+    lines = words_of(stand.room)
+    who = stand.room.agreement.member(directory.name)
+    if who is not None and stand.admitted:
+        lines.append(f"you: {who.name}, {', '.join(who.abilities) or 'owns tables only'}, key {who.key}")
+    if stand.changed:
+        lines.append("changed since you looked last:")
+        lines += [f"  {change.path} ({change.kind})" for change in stand.changed]
+    return lines
+
+
+def _agrees(digest: str, agreed: str | None, yes: bool, as_json: bool) -> bool:
+    if agreed is not None and yes:
+        return True
+    if as_json or not sys.stdin.isatty():
+        return False
+    sys.stdout.write(f"Sign {digest}? Type yes: ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _next(stand: Stand, directory: Path, file: Path, key: str) -> str:
+    if stand.in_force:
+        return f"{file}: the room is in force; next: hitoku node init {directory} --room {file}"
+    if not stand.admitted:
+        return (
+            f"Your key was offered: {key}\nTell it to the inviter over another way, too; when they have "
+            f"admitted it, go on with: hitoku room join {directory}"
+        )
+    if not stand.signed:
+        digest = agreement_hash(stand.room.agreement)
+        return f"Nothing was signed. To sign this: hitoku room join {directory} --yes --hash {digest}"
+    rest = ", ".join(missing(stand.room))
+    return f"Signed; still to sign: {rest}. Get the room later with: hitoku room join {directory}"

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that outlive a request: each in a thread of its own, started again when the process starts again.
+
+How many are led at a time is bounded, for each uses all cores while it computes. The other owner's part begins
+at once: if parts could wait for places, two nodes that lead runs for each other could wait for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from hitoku import limits
+from hitoku.errors import HitokuError, Refusal
+from hitoku.room.jobs import Job, JobState, Part
+from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
+from hitoku.transport.runs import RunGoing
+
+if TYPE_CHECKING:
+    from hitoku.protections.crosstab.vault import Vault
+    from hitoku.room.jobs import Jobs
+
+__all__ = ["Following", "JobRunner", "RunShelf"]
+
+_LED_AT_ONCE: Final = 2
+_ENDED: Final = frozenset({JobState.DONE, JobState.FAILED})
+
+
+class Following:
+    """A Progress that remembers where a run stands, for its asker to be told."""
+
+    def __init__(self, run: str) -> None:
+        self._now = RunGoing(run=run)
+
+    @property
+    def now(self) -> RunGoing:
+        """Where the run stands."""
+        return self._now
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        """A new phase begins."""
+        self._now = RunGoing(run=self._now.run, phase=name, total=total)
+
+    def advance(self, amount: int = 1) -> None:
+        """So much of the phase is done."""
+        self._now = self._now.model_copy(update={"done": self._now.done + amount})
+
+
+class RunShelf:
+    """What the other owner of a run may take from this node: the run's parcels, while it is not over.
+
+    Args:
+        jobs: this member's jobs.
+        folder: where the runs' directories are.
+        owners: who may compute with this member at all.
+    """
+
+    def __init__(self, jobs: Callable[[], Jobs], folder: Path, owners: Callable[[], frozenset[str]]) -> None:
+        self._jobs, self._folder, self._owners = jobs, folder, owners
+        self._with: dict[str, str] = {}
+
+    def place(self, run: str) -> Path:
+        """The directory of a run."""
+        return self._folder / run
+
+    def shared(self, run: str, member: str) -> None:
+        """The run is computed with that member, who may take its parcels."""
+        self._with[run] = member
+
+    def parcel(self, member: str, run: str, name: str) -> Path | None:
+        """The file of a parcel; see `hitoku.transport.parcels.Shelf`.
+
+        Raises:
+            Refusal: ``NO_SUCH_PARCEL``, ``RUN_ENDED``.
+        """
+        job = self._jobs().find(run)
+        if job is None:
+            raise Refusal(NO_SUCH_PARCEL, "there is no such parcel for that member")
+        peer = self._peer(job)
+        if peer is None and member in self._owners():
+            # A led run that this process has not taken up again yet.
+            if job.state in _ENDED:
+                raise Refusal(RUN_ENDED, "the run is over")
+            return None
+        if peer != member:
+            raise Refusal(NO_SUCH_PARCEL, "there is no such parcel for that member")
+        if job.state in _ENDED:
+            raise Refusal(RUN_ENDED, "the run is over")
+        return self._vault(job).parcel(member, run, name)
+
+    def left(self, member: str, run: str, name: str) -> None:
+        """Some of a parcel is about to leave."""
+        job = self._jobs().find(run)
+        if job is not None:
+            self._vault(job).left(member, run, name)
+
+    def erase(self, job: Job) -> None:
+        """Wipe what a run has left here: keys, input, parcels."""
+        if self.place(job.run).is_dir():
+            self._vault(job).erase()
+
+    def _peer(self, job: Job) -> str | None:
+        return job.sender if job.part is Part.PARTNER else self._with.get(job.run)
+
+    def _vault(self, job: Job) -> Vault:
+        from hitoku.protections.crosstab.vault import Vault
+
+        side: Literal["a", "b"] = "a" if job.part is Part.LEAD else "b"
+        return Vault(self.place(job.run), run=job.run, side=side, peer=self._peer(job) or "")
+
+
+class JobRunner:
+    """Carries out a member's jobs in one room.
+
+    Args:
+        jobs: the jobs on record.
+        shelf: what the runs have ready.
+        work: does a job; hears its progress.
+    """
+
+    def __init__(
+        self, jobs: Callable[[], Jobs], shelf: RunShelf, work: Callable[[Job, Following], None]
+    ) -> None:
+        self._jobs, self._shelf, self._work = jobs, shelf, work
+        self._threads: dict[str, threading.Thread] = {}
+        self._following: dict[str, Following] = {}
+        self._places = threading.Semaphore(_LED_AT_ONCE)
+        self._lock = threading.Lock()
+
+    def start(self, run: str) -> None:
+        """Begin a job, or go on with it; nothing where it is under way already, or over."""
+        job = self._jobs().find(run)
+        if job is None or job.state in _ENDED:
+            return
+        with self._lock:
+            known = self._threads.get(run)
+            if known is not None and known.is_alive():
+                return
+            thread = threading.Thread(
+                target=self._run, args=(job,), name=f"hitoku-run-{run[:8]}", daemon=True
+            )
+            self._threads[run] = thread
+            self._following[run] = Following(run)
+        thread.start()
+
+    def resume(self) -> int:
+        """Go on with all that a process before this one left. Returns how many there are.
+
+        What nobody can be waiting for any more is ended; its charge stays.
+        """
+        oldest = datetime.now(UTC) - timedelta(seconds=2 * limits.RUN_SECONDS)
+        found = 0
+        for job in self._jobs().unfinished():
+            if job.taken_on < oldest:
+                self.over(job.run)
+            elif job.part is Part.LEAD or job.state is JobState.OPEN:
+                self.start(job.run)
+                found += 1
+        return found
+
+    def going(self, run: str) -> RunGoing | None:
+        """Where a run stands, as far as this process knows."""
+        following = self._following.get(run)
+        return None if following is None else following.now
+
+    def over(self, run: str) -> None:
+        """The run has ended everywhere, or is given up: wipe what it left here. May be said twice."""
+        job = self._jobs().find(run)
+        if job is None:
+            return
+        if job.state not in _ENDED:
+            state = JobState.DONE if job.state is JobState.RELEASED else JobState.FAILED
+            self._jobs().end(run, state)
+        self._shelf.erase(job)
+        with self._lock:
+            self._following.pop(run, None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing runs. Returns whether that is so."""
+        with self._lock:
+            threads = list(self._threads.values())
+        for thread in threads:
+            thread.join(seconds)
+        return not any(thread.is_alive() for thread in threads)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        with self._lock:
+            return not any(thread.is_alive() for thread in self._threads.values())
+
+    def _run(self, job: Job) -> None:
+        led = job.part is Part.LEAD
+        try:
+            if led:
+                with self._places:
+                    self._work(job, self._following[job.run])
+            else:
+                self._work(job, self._following[job.run])
+        except HitokuError:
+            led = True  # it is over on this side, whatever the other does
+        finally:
+            if led:
+                with suppress(HitokuError):
+                    self.over(job.run)
+            with self._lock:
+                self._threads.pop(job.run, None)
