@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that outlive a request: each in a thread of its own, started again when the process starts again.
 
-How many are led at a time is bounded, for each uses all cores while it computes. The other owner's part begins
-at once: if parts could wait for places, two nodes that lead runs for each other could wait for ever.
+How many are led at a time is bounded, for each uses all cores while it computes. The other owner's part
+begins at once: if parts could wait for places, two nodes that lead runs for each other could wait for ever.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from hitoku import limits
-from hitoku.errors import HitokuError, Refusal
+from hitoku.errors import PeerError, Refusal
 from hitoku.room.jobs import Job, JobState, Part
 from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
 from hitoku.transport.runs import RunGoing
@@ -28,26 +30,55 @@ __all__ = ["Following", "JobRunner", "RunShelf"]
 
 _LED_AT_ONCE: Final = 2
 _ENDED: Final = frozenset({JobState.DONE, JobState.FAILED})
+_STAYS: Final = frozenset({"ended", "figures", "lock"})
+_ASK_SECONDS: Final = (2, 4, 8)
+"""When the other owner, who has done its part, asks whether the run is over, if nobody tells it."""
 
 
 class Following:
-    """A Progress that remembers where a run stands, for its asker to be told."""
+    """A Progress that remembers where a run stands, for its asker to be told.
+
+    It is also what ends a run that is over elsewhere: the work hears of it at its next step.
+    """
 
     def __init__(self, run: str) -> None:
         self._now = RunGoing(run=run)
+        self._over = threading.Event()
 
     @property
     def now(self) -> RunGoing:
         """Where the run stands."""
         return self._now
 
+    def end(self) -> None:
+        """The run is over: its work is to stop."""
+        self._over.set()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait so long for the run to be over. Returns whether it is."""
+        return self._over.wait(seconds)
+
     def phase(self, name: str, total: int | None = None) -> None:
-        """A new phase begins."""
+        """A new phase begins.
+
+        Raises:
+            PeerError: the run is over.
+        """
+        self._check()
         self._now = RunGoing(run=self._now.run, phase=name, total=total)
 
     def advance(self, amount: int = 1) -> None:
-        """So much of the phase is done."""
+        """So much of the phase is done.
+
+        Raises:
+            PeerError: the run is over.
+        """
+        self._check()
         self._now = self._now.model_copy(update={"done": self._now.done + amount})
+
+    def _check(self) -> None:
+        if self._over.is_set():
+            raise PeerError("the run has ended", RUN_ENDED)
 
 
 class RunShelf:
@@ -103,6 +134,15 @@ class RunShelf:
         if self.place(job.run).is_dir():
             self._vault(job).erase()
 
+    def clean(self) -> None:
+        """Wipe what runs that ended have left here because the process was ended first."""
+        for place in self._folder.iterdir() if self._folder.is_dir() else ():
+            job = self._jobs().find(place.name)
+            if job is None or job.state not in _ENDED:
+                continue
+            if any(p.name not in _STAYS and not p.name.startswith("left-") for p in place.iterdir()):
+                self.erase(job)
+
     def _peer(self, job: Job) -> str | None:
         return job.sender if job.part is Part.PARTNER else self._with.get(job.run)
 
@@ -120,12 +160,17 @@ class JobRunner:
         jobs: the jobs on record.
         shelf: what the runs have ready.
         work: does a job; hears its progress.
+        ended: asks the leader of a job whether its run is over.
     """
 
     def __init__(
-        self, jobs: Callable[[], Jobs], shelf: RunShelf, work: Callable[[Job, Following], None]
+        self,
+        jobs: Callable[[], Jobs],
+        shelf: RunShelf,
+        work: Callable[[Job, Following], None],
+        ended: Callable[[Job], bool],
     ) -> None:
-        self._jobs, self._shelf, self._work = jobs, shelf, work
+        self._jobs, self._shelf, self._work, self._ended = jobs, shelf, work, ended
         self._threads: dict[str, threading.Thread] = {}
         self._following: dict[str, Following] = {}
         self._places = threading.Semaphore(_LED_AT_ONCE)
@@ -154,6 +199,7 @@ class JobRunner:
         """
         oldest = datetime.now(UTC) - timedelta(seconds=2 * limits.RUN_SECONDS)
         found = 0
+        self._shelf.clean()
         for job in self._jobs().unfinished():
             if job.taken_on < oldest:
                 self.over(job.run)
@@ -162,22 +208,37 @@ class JobRunner:
                 found += 1
         return found
 
+    def look(self) -> None:
+        """End the other owner's jobs whose leader has ended the run; its word may have been lost."""
+        for job in self._jobs().unfinished():
+            if job.part is Part.PARTNER and job.state is JobState.RELEASED and self._ended(job):
+                self.over(job.run, released=True)
+
     def going(self, run: str) -> RunGoing | None:
         """Where a run stands, as far as this process knows."""
         following = self._following.get(run)
         return None if following is None else following.now
 
-    def over(self, run: str) -> None:
-        """The run has ended everywhere, or is given up: wipe what it left here. May be said twice."""
+    def over(self, run: str, *, released: bool = False) -> None:
+        """The run has ended everywhere, or is given up: wipe what it left here. May be said twice.
+
+        Args:
+            run: the run.
+            released: whether its leader says that it came to its result.
+        """
         job = self._jobs().find(run)
         if job is None:
             return
         if job.state not in _ENDED:
-            state = JobState.DONE if job.state is JobState.RELEASED else JobState.FAILED
+            state = JobState.DONE if released or job.state is JobState.RELEASED else JobState.FAILED
             self._jobs().end(run, state)
-        self._shelf.erase(job)
         with self._lock:
-            self._following.pop(run, None)
+            following = self._following.get(run)
+            if run in self._threads and following is not None:
+                # Erasing under its hands would leave what it writes afterwards: its thread erases at its end.
+                following.end()
+                return
+        self._shelf.erase(job)
 
     def wait(self, seconds: float) -> bool:
         """Wait until nothing runs. Returns whether that is so."""
@@ -194,18 +255,28 @@ class JobRunner:
             return not any(thread.is_alive() for thread in self._threads.values())
 
     def _run(self, job: Job) -> None:
-        led = job.part is Part.LEAD
+        over, following = job.part is Part.LEAD, self._following[job.run]
         try:
-            if led:
+            if over:
                 with self._places:
-                    self._work(job, self._following[job.run])
+                    self._work(job, following)
             else:
-                self._work(job, self._following[job.run])
-        except HitokuError:
-            led = True  # it is over on this side, whatever the other does
+                self._work(job, following)
+                over = self._told(job, following)
+        except Exception:  # it is over on this side, whatever the other does; its words may quote data
+            if os.environ.get("HITOKU_DEBUG") == "1":
+                traceback.print_exc()
+            over = True
         finally:
-            if led:
-                with suppress(HitokuError):
+            with self._lock:
+                self._following.pop(job.run, None)  # from here on `over` erases
+            with suppress(Exception):  # what is not erased now is erased when the process starts again
+                now = self._jobs().find(job.run)
+                if over or (now is not None and now.state in _ENDED):
                     self.over(job.run)
             with self._lock:
                 self._threads.pop(job.run, None)
+
+    def _told(self, job: Job, following: Following) -> bool:
+        """Whether the run is over, of which the leader has all that it needs; waits a little for its word."""
+        return any(following.ended(seconds) or self._ended(job) for seconds in _ASK_SECONDS)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs in threads of their own: begun once, taken up again, tidied up; and who may take their parcels."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from hitoku.errors import PeerError, Refusal
+from hitoku.node.jobs import Following, JobRunner, RunShelf
+from hitoku.room.jobs import Job, Jobs, JobState, Part
+
+RUN = "0" * 32
+SECONDS = 20
+
+
+@pytest.fixture
+def jobs(place, clock):
+    records = place.members["airport"].records(str(place.agreement.id), clock)
+    yield Jobs(records.store, str(place.agreement.id))
+    records.store.close()
+
+
+@pytest.fixture
+def shelf(jobs: Jobs, tmp_path: Path) -> RunShelf:
+    return RunShelf(lambda: jobs, tmp_path / "runs", lambda: frozenset({"registry", "airport"}))
+
+
+def add(jobs: Jobs, clock, part: Part = Part.LEAD, run: str = RUN) -> None:
+    with jobs._store.transaction() as connection:
+        jobs.add(connection, Job(run, part, "registry", b"{}"), clock.now())
+
+
+class Worked:
+    """Remembers what it was given to do; waits until it may end."""
+
+    def __init__(self, jobs: Jobs, state: JobState | None = JobState.DONE, error: Exception | None = None):
+        self.jobs, self.state, self.error = jobs, state, error
+        self.done: list[str] = []
+        self.may_end = threading.Event()
+
+    def __call__(self, job: Job, following: Following) -> None:
+        following.phase("working", 10)
+        following.advance(4)
+        self.done.append(job.run)
+        assert self.may_end.wait(SECONDS)
+        if self.error is not None:
+            raise self.error
+        if self.state is not None:
+            self.jobs.end(job.run, self.state)
+
+
+def test_a_job_runs_once_at_a_time_and_tells_where_it_stands(jobs, shelf, clock) -> None:
+    add(jobs, clock)
+    work = Worked(jobs)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True)
+    runner.start(RUN)
+    runner.start(RUN)
+    while runner.going(RUN).done < 4:  # type: ignore[union-attr]
+        pass
+    assert runner.going(RUN).phase == "working"  # type: ignore[union-attr]
+    assert not runner.idle
+    work.may_end.set()
+    assert runner.wait(SECONDS)
+    assert work.done == [RUN]
+    assert runner.going(RUN) is None
+    runner.start(RUN)  # it is over
+    assert runner.wait(SECONDS)
+    assert work.done == [RUN]
+
+
+@pytest.mark.parametrize(("part", "state"), [(Part.LEAD, JobState.FAILED), (Part.PARTNER, JobState.FAILED)])
+def test_a_job_that_fails_is_over_and_wiped(jobs, shelf, clock, part, state) -> None:
+    add(jobs, clock, part)
+    shelf.place(RUN).mkdir(parents=True)
+    (shelf.place(RUN) / "secrets").write_bytes(b"key")
+    work = Worked(jobs, None, PeerError("gone"))
+    work.may_end.set()
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True)
+    runner.start(RUN)
+    assert runner.wait(SECONDS)
+    assert jobs.find(RUN).state is state
+    assert not (shelf.place(RUN) / "secrets").exists()
+
+
+def test_a_process_takes_up_what_the_one_before_left(jobs, shelf, clock) -> None:
+    from datetime import UTC, datetime
+
+    clock.time = datetime.now(UTC)
+    for number, part in enumerate((Part.LEAD, Part.PARTNER)):
+        add(jobs, clock, part, str(number) * 32)
+    add(jobs, clock, Part.PARTNER, "2" * 32)
+    jobs.end("2" * 32, JobState.RELEASED)  # has done its part, waits for the word of the end
+    add(jobs, clock, Part.LEAD, "3" * 32)
+    jobs.end("3" * 32, JobState.FAILED)
+    clock.pass_seconds(-24 * 3600)
+    add(jobs, clock, Part.LEAD, "4" * 32)  # nobody waits for it any more
+    work = Worked(jobs)
+    work.may_end.set()
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True)
+    assert runner.resume() == 2
+    assert runner.wait(SECONDS)
+    assert sorted(work.done) == ["0" * 32, "1" * 32]
+    assert jobs.find("4" * 32).state is JobState.FAILED
+    assert jobs.find("2" * 32).state is JobState.RELEASED
+
+
+def refused(shelf: RunShelf, member: str, run: str = RUN) -> str:
+    with pytest.raises(Refusal) as caught:
+        shelf.parcel(member, run, "offer-a")
+    return caught.value.code
+
+
+def test_parcels_are_for_the_other_owner_of_the_run_alone(jobs, shelf, clock) -> None:
+    assert refused(shelf, "registry") == "NO_SUCH_PARCEL"
+    add(jobs, clock)
+    assert shelf.parcel("registry", RUN, "offer-a") is None  # this process has not taken it up yet
+    assert refused(shelf, "stranger") == "NO_SUCH_PARCEL"
+    shelf.shared(RUN, "registry")
+    assert shelf.parcel("registry", RUN, "offer-a") is None
+    assert refused(shelf, "airport") == "NO_SUCH_PARCEL"
+    jobs.end(RUN, JobState.DONE)
+    assert refused(shelf, "registry") == "RUN_ENDED"
+    assert refused(shelf, "airport") == "NO_SUCH_PARCEL"
+
+
+def test_a_partner_serves_its_leader_only(jobs, shelf, clock) -> None:
+    add(jobs, clock, Part.PARTNER)
+    assert shelf.parcel("registry", RUN, "offer-b") is None
+    assert refused(shelf, "airport") == "NO_SUCH_PARCEL"
+    with pytest.raises(Refusal):
+        shelf.parcel("registry", RUN, "points-a")  # the other side's message
