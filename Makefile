@@ -9,7 +9,7 @@ SYNC := $(UV) sync --locked --inexact --quiet --compile-bytecode
 COMPILE := $(BIN)/python -m compileall -q src/hitoku
 extra_flags = $(if $(filter all,$(EXTRAS)),--all-extras,$(foreach e,$(EXTRAS),--extra $(e)))
 
-.PHONY: help build system-deps demo test lint bench long mutants docs clean
+.PHONY: help build system-deps demo test test-spark lint bench long mutants docs clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
 
@@ -31,14 +31,19 @@ demo: $(BIN)/uv ## two companies, one question, no row shown
 	@$(COMPILE)
 	$(BIN)/hitoku demo tokens
 
-test: $(BIN)/uv ## the whole suite (less `long`)
-	$(SYNC) --extra demo --extra dev
+test: $(BIN)/uv ## the whole suite (less `long` and `test-spark`)
+	$(SYNC) --extra demo --extra febrl --extra dev
 	@$(COMPILE)
 	cargo test --quiet --locked
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not spark" $(PYTEST_ARGS)
+
+test-spark: $(BIN)/uv ## what needs Spark 4 (a 456 MB download) and Java 17
+	$(SYNC) --extra demo --extra febrl --extra dev --extra spark
+	@$(COMPILE)
+	$(BIN)/python -m pytest -m spark $(PYTEST_ARGS)
 
 lint: $(BIN)/uv ## types, style, layers
-	$(SYNC) --extra demo --extra dev
+	$(SYNC) --extra demo --extra febrl --extra dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -47,20 +52,20 @@ lint: $(BIN)/uv ## types, style, layers
 	cargo clippy --quiet --all-targets --locked -- -D warnings
 
 bench: $(BIN)/uv ## every benchmark, the full size
-	$(SYNC) --extra demo --extra dev
+	$(SYNC) --extra demo --extra febrl --extra dev
 	@$(COMPILE)
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI
-	$(SYNC) --extra demo --extra dev
-	HITOKU_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+	$(SYNC) --extra demo --extra febrl --extra dev
+	HITOKU_LONG=1 HITOKU_FUZZ=1000000 $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
 
 mutants: $(BIN)/uv ## how many of 300 small faults in disclosure/ and the check the tests notice
-	$(SYNC) --extra demo --extra dev
+	$(SYNC) --extra demo --extra febrl --extra dev
 	$(BIN)/python tests/mutation/run.py --seed 1 --mutants 300
 
 docs: $(BIN)/uv ## the documentation, into site/
-	$(SYNC) --extra demo --extra dev
+	$(SYNC) --extra demo --extra febrl --extra dev
 	$(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove what the build made

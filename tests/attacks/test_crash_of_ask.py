@@ -144,7 +144,7 @@ def test_a_kill_at_any_moment_leaves_everything_consistent(filled, question, tim
 def test_what_nobody_heard_the_end_of_is_charged(filled, question, monkeypatch, clock):
     from hitoku.ask import Host
 
-    monkeypatch.setattr(Host, "_settle", lambda *_: None)
+    monkeypatch.setattr(Host, "settle", lambda *_: None)
     room = hitoku.open_room(filled.path, "airport", clock=clock)
     room.ask(question)
     assert check(filled)["registry reserved"] == 1

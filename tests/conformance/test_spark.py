@@ -52,9 +52,10 @@ JOIN = "FROM customers c JOIN subscribers s ON c.phone = s.phone"
 MORE = [
     Asked(
         "whole sums, averages and filters of every kind",
-        "SELECT region, joined, SUM(c.age) AS a, SUM(DISTINCT c.age) AS d, AVG(spend) AS m, AVG(minutes) AS t "
-        f"{JOIN} WHERE (age > 20 OR NOT region = 'it''s') AND region <> '' AND age IN (20, 30, -1) AND NOT roams "
-        "AND joined BETWEEN '2024-01-01' AND '2025-12-31' GROUP BY region, joined",
+        "SELECT region, joined, SUM(c.age) AS a, SUM(DISTINCT c.age) AS d, AVG(spend) AS m, "
+        f"AVG(minutes) AS t {JOIN} WHERE (age > 20 OR NOT region = 'it''s') AND region <> '' "
+        "AND age IN (20, 30, -1) AND NOT roams AND joined BETWEEN '2024-01-01' AND '2025-12-31' "
+        "GROUP BY region, joined",
         "",
     ),
     Asked("counts of columns", f"SELECT COUNT(name_sealed) AS n, COUNT(spend) AS s {JOIN}", ""),

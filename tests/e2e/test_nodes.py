@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import signal
 import threading
@@ -19,8 +20,10 @@ from tests.conftest import PLANTED, QUESTION, REFUSED, SECRET, fill, make_place
 from tests.e2e.nodes import Nodes, hitoku
 
 import hitoku as api
-from hitoku.errors import HitokuError, PeerError, Refusal
+from hitoku.errors import EngineError, HitokuError, PeerError, Refusal
 from hitoku.node.remote import open_remote_room
+from hitoku.ports import SystemClock
+from hitoku.room.records import Role, RunState
 
 OTHER = QUESTION.replace("AVG(f.arr_delay) AS delay", "COUNT(f.tailnum) AS flights")
 
@@ -245,6 +248,68 @@ def test_a_node_that_ends_leaves_no_engine_behind(world):
         # Killed before its engine said a word, a node leaves the engine's directory, which is empty.
         assert not [path for path in left if number == signal.SIGTERM or not path.is_dir()]
         world.start("host")
+
+
+def _heard(world: Nodes, name: str, kind: str, since: int) -> None:
+    """Wait until a node has answered a message of a kind."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if any(line.get("kind") == kind for line in world.lines(name)[since:]):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{name} heard no {kind}")
+
+
+@pytest.mark.slow
+def test_an_asker_ends_its_own_runs_at_the_host(world):
+    """One that has begun is ended, and one that waits for its turn never begins; others' runs go on."""
+    running, waiting, third = room(world), room(world), room(world)
+    found: dict[str, object] = {}
+
+    def ask(name: str, handle: object, number: int) -> None:
+        sql = f"{OTHER} HAVING COUNT(DISTINCT p.tailnum) > {number}"
+        try:
+            found[name] = handle.ask(sql).num_rows  # type: ignore[attr-defined]
+        except HitokuError as error:
+            found[name] = error
+
+    # The engine is stopped by a signal as soon as it is there, so that the first run does not end by itself.
+    first = threading.Thread(target=ask, args=("running", running, 7))
+    first.start()
+    until = time.monotonic() + 60
+    while not (engines := _engines(world)) and time.monotonic() < until:
+        time.sleep(0.002)
+    os.kill(int(engines[0].name), signal.SIGSTOP)
+    since = {name: len(world.lines(name)) for name in world.place.members}
+    others = [
+        threading.Thread(target=ask, args=("waiting", waiting, 8)),
+        threading.Thread(target=ask, args=("third", third, 9)),
+    ]
+    others[0].start()
+    while not waiting._https.orders and time.monotonic() < until:
+        time.sleep(0.01)
+    others[1].start()
+    while not third._https.orders and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    (buried,) = waiting._https.orders
+    waiting.cancel()
+    _heard(world, "registry", "hitoku/settle/1", since["registry"])
+    assert found == {}
+    running.cancel()
+    for thread in (first, *others):
+        thread.join(120)
+    assert found["third"] == 1
+    for name in ("running", "waiting"):
+        error = found[name]
+        assert isinstance(error, EngineError)
+        assert error.code == "CANCELLED"
+    for name in ("airport", "registry"):
+        records = world.place.members[name].records(str(world.place.agreement.id), SystemClock())
+        assert records.state(buried, Role.OWNER) is RunState.ABORTED
+        assert name != "airport" or records.state(buried, Role.ASKER) is RunState.ABORTED
+        records.store.close()
+    check(world.place)
 
 
 def _engines(world: Nodes) -> list[Path]:

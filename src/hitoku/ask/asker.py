@@ -120,6 +120,7 @@ class _Asking:
         self._room, self._peers, self._records, self._progress = room, peers, records, progress
         self._clock, self._host, self._examined = clock, examined.place, examined
         self._common = common_fields(sql, examined, users_noise)
+        self._lost: PeerError | None = None
 
     def once(self, repeats: str | None) -> Answer | Sent:
         """Have it run, or the answer of the run `repeats` given again."""
@@ -138,7 +139,13 @@ class _Asking:
             self._records.commit(run, Role.ASKER, facts)
             return answer
         entry = self._records.commit(run, Role.ASKER, facts | {"answer": answer.digest})
-        exchange_heads(self._records, self._room, self._peers, (*question.owners, self._host))
+        try:
+            exchange_heads(self._records, self._room, self._peers, (*question.owners, self._host))
+        except PeerError:
+            # An answer that took long and cost its price is not thrown away because a node has just gone; the
+            # next question looks at the ledgers before anything else.
+            if not self._examined.protection.long:
+                raise
         ledger = {"member": me, "entry": entry, "answer": answer.digest}
         return replace(answer, ledger=ledger if repeats is None else {**ledger, "repeats": repeats})
 
@@ -160,7 +167,7 @@ class _Asking:
 
         self._progress.phase("run")
         order = messages.RunRequest(consents=consents, **common).model_dump(mode="json")
-        done = self._ended(run, self._peers.call(host, order))
+        done = self._ended(run, self._ordered(run, order))
         if done.run != run or (done.answer is None) != (me not in plan.receivers):
             raise PeerError(f"{host!r} answered another question")
         made_by = run if repeats is None else repeats
@@ -171,6 +178,16 @@ class _Asking:
         if answer.run != made_by or not self._as_planned(answer):
             raise PeerError(f"{host!r} answered another question")
         return answer
+
+    def _ordered(self, run: str, order: dict[str, Any]) -> dict[str, Any]:
+        """The host's answer to the order. Of a run that outlives it, a lost answer is asked for again."""
+        try:
+            return self._peers.call(self._host, order)
+        except PeerError as error:
+            if not self._examined.protection.long or error.code is not None:
+                raise
+            self._lost = error
+            return waiting.RunGoing(run=run).model_dump(mode="json")
 
     def _ended(self, run: str, reply: dict[str, Any]) -> messages.RunDone:
         """The end of a run that the host may only have begun: it is asked until it is there.
@@ -192,6 +209,10 @@ class _Asking:
             pause = min(_LONGEST_PAUSE, pause * 1.5)
             try:
                 reply, lost = self._peers.call(host, wait), 0
+            except Refusal as refusal:
+                if self._lost is not None and refusal.code == "NO_SUCH_RUN":
+                    raise self._lost from None  # the order did not come through
+                raise
             except PeerError as error:
                 lost += 1
                 if lost > _PATIENCE or error.code is not None:  # a code is the host's own word

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -48,6 +50,8 @@ class Led:
                 delivery = messages.Deliver(run=released.run, answer=released.to_message())
                 content = messages.encode(delivery.model_dump(mode="json"))
             except Exception as error:
+                if os.environ.get("HITOKU_DEBUG") == "1":
+                    traceback.print_exc()
                 pace.wait()
                 self._failed(request.run, examined, error)
                 return
@@ -79,7 +83,7 @@ class Led:
             going: what the job does just now, where that is known.
 
         Raises:
-            Refusal: ``NO_SUCH_RUN``.
+            Refusal: ``NO_SUCH_RUN``; ``RUN_ENDED``, it was given up without a result.
             PeerError: the message is malformed.
         """
         run = messages.read(runs.RunWait, message, sender).run
@@ -88,6 +92,8 @@ class Led:
             raise Refusal("NO_SUCH_RUN", f"{self._host.peers.me!r} runs no such question of {sender!r}")
         if job.state in {JobState.DONE, JobState.FAILED} and job.result is not None:
             return messages.decode(job.result, self._host.peers.me)
+        if job.state in {JobState.DONE, JobState.FAILED}:
+            raise Refusal("RUN_ENDED", f"{self._host.peers.me!r} has ended this run; ask again")
         return (going or runs.RunGoing(run=run)).model_dump(mode="json")
 
     @property

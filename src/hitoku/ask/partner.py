@@ -14,7 +14,7 @@ from hitoku.room.agreement import Room
 from hitoku.room.consent import check_consents
 from hitoku.room.jobs import Job, Jobs, JobState, Part
 from hitoku.room.records import Records, replayed
-from hitoku.room.runs import Role, RunState
+from hitoku.room.runs import Role
 from hitoku.transport import messages, runs
 
 if TYPE_CHECKING:
@@ -85,15 +85,14 @@ class Partner:
             host=sender,
             run=request.run,
         )
-        # The consent is this owner's own, so the charge is on record; what it has ended is not begun again.
-        if self.records.state(request.run, Role.OWNER) is not RunState.RESERVED:
-            raise replayed()
         job = Job(request.run, Part.PARTNER, sender, content)
 
         def write(connection: Connection) -> None:
             self.jobs.add(connection, job, self.clock.now())
 
-        self.records.beside(write)
+        # The consent is this owner's own, so the charge is on record; what it has ended is not begun again. It
+        # is looked at with the job's own writing, so that nobody can have it given back in between.
+        self.records.while_reserved(request.run, Role.OWNER, write)
         return runs.Begun(run=request.run).model_dump(mode="json")
 
     def take_part(self, job: Job) -> None:

@@ -32,15 +32,15 @@ app = App(name="room", help="Make, sign, verify and show rooms.", help_format="p
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
-for _name, _help in (
-    ("invite", "Invite a company into a room."),
-    ("status", "Say who has still to sign, and who was invited."),
-    ("admit", "Take the key of an invited company into the room."),
-    ("withdraw", "End an invitation."),
-    ("join", "Take the next step into a room that one is invited into."),
-    ("pull", "Get the newest version of a room from the other members."),
+for _module, _name, _help in (
+    ("invite", "invite", "Invite a company into a room."),
+    ("invite", "status", "Say who has still to sign, and who was invited."),
+    ("invite", "admit", "Take the key of an invited company into the room."),
+    ("invite", "withdraw", "End an invitation."),
+    ("join", "join", "Take the next step into a room that one is invited into."),
+    ("join", "pull", "Get the newest version of a room from the other members."),
 ):
-    app.command(f"hitoku.cli.invite:{_name}", name=_name, help=_help)
+    app.command(f"hitoku.cli.{_module}:{_name}", name=_name, help=_help)
 
 
 def out(data: dict[str, Any], words: str, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from hitoku.errors import HitokuError, InputError
 
 __all__ = ["SparkEngine", "Statement"]
 
+_LOOK_SECONDS: Final = 0.1
 _PATTERN: Final = frozenset("*?[]{}\\,")
 _ARROW: Final = {
     "SMALLINT": "int16",
@@ -74,14 +76,13 @@ class SparkEngine:
             EngineError: anything else, as a code.
         """
         sources = [(table, *_source(table)) for table in tables]
-        if self._cancelled.is_set():
-            raise self._failed("CANCELLED")
-        timer = threading.Timer(self.bounds.seconds, self._end, [self._late])
-        timer.daemon = True
+        self._check()
+        done = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(done,), name="hitoku-spark-watch", daemon=True)
         try:
             session = self._session().newSession()
             self._context = session.sparkContext
-            timer.start()
+            watch.start()
             return self._collected(session, sources, statements)
         except HitokuError:
             raise
@@ -92,11 +93,13 @@ class SparkEngine:
             )
             raise self._failed(code) from None
         finally:
-            timer.cancel()
+            done.set()
+            if watch.ident is not None:
+                watch.join()
 
     def cancel(self) -> None:
         """End the question, from any thread: `run` raises an EngineError with code ``CANCELLED``."""
-        self._end(self._cancelled)
+        self._cancelled.set()
 
     def _collected(
         self,
@@ -115,10 +118,10 @@ class SparkEngine:
         context.addJobTag(self._tag)
         try:
             for statement in statements:
+                self._check()
                 frame = session.sql(statement.sql, args=dict(statement.parameters))
                 result = frame.limit(self.bounds.result_rows + 1).toArrow()
-                if self._cancelled.is_set():  # it came too late: no answer for whoever cancelled
-                    raise self._failed("CANCELLED")
+                self._check()  # where it came too late: no answer for whoever cancelled
                 if result.num_rows > self.bounds.result_rows or result.nbytes > self.bounds.result_bytes:
                     raise self._failed("RESULT_TOO_LARGE")
                 results.append(result)
@@ -126,11 +129,25 @@ class SparkEngine:
             context.removeJobTag(self._tag)
         return results
 
-    def _end(self, why: threading.Event) -> None:
-        why.set()
-        if self._context is not None:
-            with suppress(Exception):
-                self._context.cancelJobsWithTag(self._tag)
+    def _watch(self, done: threading.Event) -> None:
+        """End the question's jobs when it is cancelled or late.
+
+        Again and again: Spark knows a job by its tag only once it has begun, and a question has several.
+        """
+        deadline = time.monotonic() + self.bounds.seconds
+        while not done.wait(_LOOK_SECONDS):
+            if time.monotonic() >= deadline:
+                self._late.set()
+            if self._late.is_set() or self._cancelled.is_set():
+                with suppress(Exception):
+                    self._context.cancelJobsWithTag(self._tag)
+
+    def _check(self) -> None:
+        """Go no further where the question is cancelled or late."""
+        if self._cancelled.is_set():
+            raise self._failed("CANCELLED")
+        if self._late.is_set():
+            raise self._failed("TIMEOUT")
 
     def _failed(self, code: str) -> HitokuError:
         return failure({"code": code}, self.bounds.seconds)

@@ -15,10 +15,11 @@ Who learns what: `docs/spark.md`.
 from __future__ import annotations
 
 import secrets
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -36,6 +37,7 @@ R = TypeVar("R")
 
 _ATTEMPTS: Final = 4
 _UNDER_WAY: Final = 2
+_LOOK_SECONDS: Final = 0.1
 
 
 class Spark:
@@ -86,7 +88,7 @@ class Spark:
         tag = f"hitoku-{secrets.token_hex(8)}"
         size = 4 * self.parallelism
         stopped = threading.Event()
-        pending: deque[tuple[list[str], Future[None]]] = deque()
+        pending: deque[tuple[list[str], Future[dict[str, str]]]] = deque()
         with ThreadPoolExecutor(_UNDER_WAY, thread_name_prefix="hitoku-spark") as pool:
             try:
                 wave: list[str] = []
@@ -105,27 +107,40 @@ class Spark:
                 stopped.set()
                 for _, future in pending:
                     future.cancel()
-                if pending:
+                # Again and again: Spark knows a job by its tag only once it has begun.
+                while wait([future for _, future in pending], _LOOK_SECONDS).not_done:
                     with suppress(Exception):
                         self._session.sparkContext.cancelJobsWithTag(tag)
 
     def clear(self) -> None:
-        """Remove all results and batches: the job is over."""
+        """Remove all results and batches; what is asked again is computed again."""
         for folder in self._folder.glob("f-*"):
             Store(folder, self._key).remove()
 
-    def _finished(self, store: Store, names: list[str], future: Future[None]) -> Iterator[Any]:
-        future.result()
+    def erase(self) -> None:
+        """Remove the job's folder with its key: the run is over, and this executor with it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _finished(self, store: Store, names: list[str], future: Future[dict[str, str]]) -> Iterator[Any]:
+        """The results of a wave, up to the first batch that has none."""
+        refused = future.result()
         for name in names:
+            if name in refused:
+                raise failed(refused[name], int(name.partition("-")[0]))
             yield unpacked(store.result(name))
 
     def _wave(
         self, store: Store, sealed: bytes, names: list[str], tag: str, stopped: threading.Event
-    ) -> None:
-        """Get the results of some batches made; one job of Spark, more where workers are lost."""
+    ) -> dict[str, str]:
+        """Get the results of some batches made; one job of Spark, more where workers are lost.
+
+        Returns:
+            Of each batch that was refused, the state that tells why.
+        """
+        refused: dict[str, str] = {}
         for _ in range(_ATTEMPTS):
-            missing = tuple(name for name in names if not store.done(name))
-            if not missing:
+            missing = tuple(name for name in names if name not in refused and not store.done(name))
+            if not missing or stopped.is_set():
                 break
             work = Work(str(store.folder), missing, self._wrapped, self._keys, sealed)
             try:
@@ -135,12 +150,8 @@ class Spark:
                 # attempt does the rest. (A cluster repeats a lost worker's batches by itself; local Spark
                 # does not.)
                 states = []
-            if stopped.is_set():
-                return
-            for place, state in states:
-                if state != DONE:
-                    raise failed(state, int(missing[place].partition("-")[0]))
-        if any(not store.done(name) for name in names):
+            refused.update((missing[place], state) for place, state in states if state != DONE)
+        if any(name not in refused and not store.done(name) for name in names):
             raise EngineError(
                 f"Spark lost its workers {_ATTEMPTS} times over the same batches; "
                 "what is done is kept: see Spark's own log, then start again with the same folder",
@@ -148,6 +159,7 @@ class Spark:
             )
         for name in names:
             store.unstage(name)
+        return refused
 
     def _run(self, work: Work, tag: str) -> list[tuple[int, str]]:
         context = self._session.sparkContext

@@ -8,9 +8,12 @@ goes through Spark's shuffles and spills as it is.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping
 from typing import Any, Final
@@ -98,6 +101,7 @@ def open_session(master: str, settings: Mapping[str, str] | None = None) -> Any:
     # Workers run the Python that runs here unless the cluster's owner says which.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(master).appName("hitoku")
+    given.setdefault("spark.sql.warehouse.dir", _nowhere())
     for name, value in {**_DEFAULTS, **given}.items():
         builder = builder.config(name, value)
     try:
@@ -116,6 +120,13 @@ def open_session(master: str, settings: Mapping[str, str] | None = None) -> Any:
         session.stop()
         raise
     return session
+
+
+def _nowhere() -> str:
+    """A folder that goes with the process: Spark wants one for tables of its own, or makes one."""
+    folder = tempfile.mkdtemp(prefix="hitoku-spark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def quiet_pandas() -> None:

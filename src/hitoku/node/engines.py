@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hitoku.engine.spark import SparkEngine
     from hitoku.engine.tables import TableFile
     from hitoku.protections.tokens import Tokens
 
@@ -23,10 +24,16 @@ class Engines:
 
     Args:
         files: the tables' files as they are now.
+        spark: makes what joins and groups their rows in place of this machine, for one run; or None.
     """
 
-    def __init__(self, files: Callable[[], Mapping[str, TableFile]]) -> None:
+    def __init__(
+        self,
+        files: Callable[[], Mapping[str, TableFile]],
+        spark: Callable[[], SparkEngine | None] = lambda: None,
+    ) -> None:
         self._files = files
+        self._spark = spark
         self._lock = threading.Lock()
         self._warm: tuple[Mapping[str, TableFile], Tokens] | None = None
         self._running: dict[str, tuple[str, Tokens]] = {}
@@ -87,4 +94,4 @@ class Engines:
     def _made(self, files: Mapping[str, TableFile]) -> Tokens:
         from hitoku.protections.tokens import Tokens
 
-        return Tokens(files)
+        return Tokens(files, spark=self._spark())

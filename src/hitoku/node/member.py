@@ -20,12 +20,14 @@ from hitoku.room.jobs import Job, Part
 from hitoku.transport.heads import give_own_head
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
 from hitoku.transport.joining import give_room
+from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
 from hitoku.transport.runs import Begin
 
 if TYPE_CHECKING:
     from hitoku.ask.common import Examined
     from hitoku.ask.partner import Partner, TakesPart
     from hitoku.disclosure.answer import Answer
+    from hitoku.engine.spark import SparkEngine
     from hitoku.engine.tables import TableFile
     from hitoku.protections.base import Protection
     from hitoku.protections.crosstab import Crosstab
@@ -53,9 +55,9 @@ class LocalNode:
         self.peers: InProcessPeers = network.join(directory.name, self.handle)
         self._clock = clock
         self._progress = progress
-        self._engines = Engines(self._files)
+        self._engines = Engines(self._files, self._spark)
         self.shelf = RunShelf(lambda: self.jobs, directory.path / "runs", self.room.agreement.owners)
-        self.runs = JobRunner(lambda: self.jobs, self.shelf, self._carry_out)
+        self.runs = JobRunner(lambda: self.jobs, self.shelf, self._carry_out, self._over_there)
         self._parcels = network.parcels(directory.name, self.shelf)
         self._forget_tables(before)
 
@@ -186,6 +188,14 @@ class LocalNode:
             jobs=self.jobs,
         )
 
+    def _spark(self) -> SparkEngine | None:
+        """What joins and groups encrypted tables where node.toml names a cluster."""
+        if not (self._directory.path / "node.toml").exists():
+            return None
+        from hitoku.node.cluster import spark_engine
+
+        return spark_engine(self._directory.path)
+
     def _executor(self) -> Executor:
         from hitoku.executors.local import Local
 
@@ -205,7 +215,7 @@ class LocalNode:
         answer = self._owner().settle(sender, message)
         job = self.jobs.find(answer["run"])
         if job is not None and job.sender == sender and job.part is Part.PARTNER:
-            self.runs.over(job.run)
+            self.runs.over(job.run, released=message["outcome"] == "released")
         return answer
 
     def _carry_out(self, job: Job, following: Following) -> None:
@@ -214,6 +224,17 @@ class LocalNode:
             self._host(following).led.finish(job)
         else:
             self._partner(following).take_part(job)
+
+    def _over_there(self, job: Job) -> bool:
+        """Whether the leader of a job says that the run is over: it has nothing of it for this member."""
+        import pyarrow as pa
+
+        schema = pa.schema([pa.field("json", pa.binary(), nullable=False)])
+        try:
+            next(self._parcels.fetch(job.sender, job.run, "offer-a", schema, 1, 0), None)
+        except PeerError as error:
+            return error.code in {RUN_ENDED, NO_SUCH_PARCEL}
+        return False
 
     def _crosstab(self, run: str, begin: dict[str, Any] | None = None) -> Crosstab:
         from hitoku.node.people import prepared

@@ -76,7 +76,9 @@ class _AskersNetwork(HttpsNetwork):
             del self.orders[order["run"]]
 
     def _sent(self, sender: str, receiver: str, content: bytes) -> bytes:
-        if not self._looked and (receiver != self._me or bounds.kind_of(content) in _NODES_OWN):
+        kind = bounds.kind_of(content) or ""
+        needed = (receiver != self._me and kind != "hitoku/room-request/1") or kind in _NODES_OWN
+        if needed and not self._looked:
             try:
                 self.version(self._me)
             except PeerError as error:
@@ -84,9 +86,9 @@ class _AskersNetwork(HttpsNetwork):
                     f"this member's own node must serve while it asks (`hitoku node serve`): {error}"
                 ) from None
             self._looked = True
-        if receiver == self._me and bounds.kind_of(content) in _NODES_OWN:
+        if receiver == self._me and kind in _NODES_OWN:
             # The node outlives this process, and the others take what a run has ready from it.
-            return self._again(receiver, "messages", content, bounds.kind_of(content) or "")
+            return self._again(receiver, "messages", content, kind)
         return super().carry(sender, receiver, content)
 
 

@@ -148,6 +148,8 @@ class NodeProcess:
             await asyncio.sleep(_RECOVER_SECONDS)
             for room in self._rooms.values():
                 with suppress(Exception):  # a database that is busy is asked again in a minute
+                    if room.node is not None:
+                        await asyncio.to_thread(room.node.runs.look)
                     found = 0 if room.node is None else await asyncio.to_thread(room.node.records.recover)
                     if found:
                         self._log.info("recovered", room=room.identity, runs=found)

@@ -31,7 +31,7 @@ from hitoku.room.agreement import Name
 from hitoku.room.files import write_whole
 from hitoku.transport.https.client import check_address
 
-__all__ = ["SETTINGS_FILE", "NodeSettings", "RoomSettings", "TableSettings", "socket_of"]
+__all__ = ["SETTINGS_FILE", "NodeSettings", "RoomSettings", "SparkSettings", "TableSettings", "socket_of"]
 
 SETTINGS_FILE: Final = "node.toml"
 _MAX_BYTES: Final = 1_000_000
@@ -124,6 +124,34 @@ class TableSettings(_Part):
         return made
 
 
+class SparkSettings(_Part):
+    """The member's Spark cluster (`docs/spark.md`).
+
+    Attributes:
+        master: as Spark has it, e.g. ``spark://spark.example:7077`` or ``local[8]``.
+        settings: further settings of Spark; no secrets, which stand in its own spark-defaults.conf.
+        folder: the folder that this node and the workers share, for batches of runs; relative to the
+            member's directory. Without it Spark only runs SQL on tokens.
+        key_file: the path of the wrapping key on every machine; what HITOKU_SPARK_KEY_FILE says where None.
+    """
+
+    master: Annotated[str, Field(min_length=1, max_length=1_024)]
+    settings: Annotated[dict[str, str], Field(max_length=200)] = Field(default_factory=dict)
+    folder: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+    key_file: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        made = ["[spark]", f"master = {json.dumps(self.master)}"]
+        made += [
+            f"{k} = {json.dumps(v)}" for k in ("folder", "key_file") if (v := getattr(self, k)) is not None
+        ]
+        if self.settings:
+            made += ["", "[spark.settings]"]
+            made += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in self.settings.items()]
+        return made
+
+
 class NodeSettings(_Part):
     """What ``node.toml`` says.
 
@@ -134,6 +162,7 @@ class NodeSettings(_Part):
         invitations: where who is invited into a room is listened to (`hitoku room invite`); nowhere if None.
         rooms: the rooms that are served.
         tables: the member's own tables.
+        spark: the cluster that SQL on tokens and batches of runs go to; this machine's cores if it is None.
     """
 
     listen: Listen
@@ -142,6 +171,7 @@ class NodeSettings(_Part):
     invitations: Listen | None = None
     rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=64, strict=False)]
     tables: Annotated[tuple[TableSettings, ...], Field(max_length=limits.MAX_TABLES, strict=False)] = ()
+    spark: SparkSettings | None = None
 
     @classmethod
     def open(cls, directory: Path) -> NodeSettings:
@@ -200,6 +230,8 @@ class NodeSettings(_Part):
             lines += [f"{name} = {json.dumps(address)}" for name, address in room.peers.items()]
         for table in self.tables:
             lines += ["", *table.lines()]
+        if self.spark is not None:
+            lines += ["", *self.spark.lines()]
         write_whole(path, ("\n".join(lines) + "\n").encode())
         return path
 

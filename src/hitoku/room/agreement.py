@@ -523,7 +523,7 @@ class Agreement(_Part):
             for duplicates in part.duplicates:
                 if duplicates.column_name not in bounded:
                     raise ValueError(
-                        f"crosstab: {table.name}.{duplicates.column_name}: `duplicates` needs bounds in its rule"
+                        f"crosstab: {table.name}.{duplicates.column_name}: `duplicates` needs bounds"
                     )
 
 

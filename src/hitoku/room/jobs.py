@@ -110,11 +110,16 @@ class Jobs:
         return tuple(_job(row) for row in rows)
 
     def move(self, connection: Connection, run: str, state: JobState, result: bytes | None = None) -> None:
-        """Set a job's state, and its result where one is given, within the caller's transaction."""
-        known = tables.jobs.c
+        """Set a job's state, and its result where one is given, within the caller's transaction.
+
+        An end is final: nothing changes a job that has come to one.
+        """
+        known, ended = tables.jobs.c, (str(JobState.DONE), str(JobState.FAILED))
         values = {"state": str(state)} | ({} if result is None else {"result": result})
         connection.execute(
-            sa.update(tables.jobs).where(known.run == run, known.room == self._room).values(**values)
+            sa.update(tables.jobs)
+            .where(known.run == run, known.room == self._room, known.state.not_in(ended))
+            .values(**values)
         )
 
     def end(self, run: str, state: JobState, result: bytes | None = None) -> None:

@@ -195,8 +195,16 @@ class Records:
             return self._entries(connection, run, (EntryKind.RELEASE, {**facts, **settled.again}))
 
     def abort(self, run: str, role: Role, reason: str) -> None:
-        """Record that a run ended before any data was read, so that nothing is charged."""
+        """Record that a run ended before any data was read, so that nothing is charged.
+
+        An owner that has begun its own part of the run has read its data, and shown some of it with noise:
+        it charges the run all the same, whatever who leads it says.
+        """
+        job = sa.select(tables.jobs.c.run).where(tables.jobs.c.run == run, tables.jobs.c.room == self.room)
         with self.store.transaction() as connection:
+            if role is Role.OWNER and connection.scalar(job) is not None:
+                self._end(connection, run, role, "given up after it had begun")
+                return
             if self._settle(connection, run, role, RunState.ABORTED) is not None:
                 self._entries(connection, run, (EntryKind.ABORT, {"role": str(role), "reason": reason}))
 
@@ -238,6 +246,19 @@ class Records:
     def beside(self, write: Beside) -> None:
         """Write something else in a transaction of its own."""
         with self.store.transaction() as connection:
+            write(connection)
+
+    def while_reserved(self, run: str, role: Role, write: Beside) -> None:
+        """Write something else for a run, if it is still reserved.
+
+        Raises:
+            Refusal: it is not, or never was.
+        """
+        row = tables.runs.c
+        here = sa.select(row.state).where(row.run == _key(run, role), row.room == self.room)
+        with self.store.transaction() as connection:
+            if connection.scalar(here) != RunState.RESERVED:
+                raise replayed()
             write(connection)
 
     def host_of(self, run: str) -> str | None:

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from hitoku import limits
 from hitoku.errors import PeerError
+from hitoku.transport.flatbuffer import Malformed, Table, message_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,10 +31,8 @@ __all__ = ["END", "BatchReader", "CutOff", "Pieces"]
 END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 """How a stream ends."""
 
-_V5: Final = 4
 _SCHEMA: Final = 1
 _BATCH: Final = 3
-_WORD: Final = 80
 _ALIGNED: Final = 8
 _SLACK: Final = 64
 """A writer may align each buffer to so many bytes."""
@@ -41,10 +40,6 @@ _SLACK: Final = 64
 
 class CutOff(Exception):
     """The bytes ended before the stream did."""
-
-
-class _Malformed(Exception):
-    """The stream is not what it has to be; its words quote nothing of it."""
 
 
 class Pieces:
@@ -131,7 +126,7 @@ class BatchReader:
                 self.next += 1
                 self.left -= batch.num_rows
                 yield batch
-        except _Malformed as why:
+        except Malformed as why:
             raise PeerError(f"{self._sender!r} sent a parcel that is not as agreed: {why}") from None
 
     def _read_schema(self, pieces: Pieces) -> None:
@@ -141,45 +136,45 @@ class BatchReader:
         head = struct.pack("<Ii", 0xFFFFFFFF, len(metadata))
         if head + metadata == self._schema.serialize().to_pybytes():
             return
-        message = _message(metadata)  # written by another version of Arrow, perhaps
+        message = message_of(metadata)  # written by another version of Arrow, perhaps
         if message.number(1, "<B") != _SCHEMA or message.number(3, "<q") != 0:
-            raise _Malformed("it does not begin with a schema")
+            raise Malformed("it does not begin with a schema")
         try:
             theirs = pa.ipc.read_schema(pa.py_buffer(head + metadata))
         except Exception:  # its words may quote the bytes
-            raise _Malformed("it does not begin with a schema") from None
+            raise Malformed("it does not begin with a schema") from None
         if not theirs.equals(self._schema, check_metadata=True) or theirs.metadata is not None:
-            raise _Malformed("it has another schema")
+            raise Malformed("it has another schema")
 
     def _read_batch(self, pieces: Pieces) -> tuple[pa.RecordBatch, bool]:
         import pyarrow as pa
 
         metadata = self._metadata(pieces)
         if not metadata:
-            raise _Malformed("it ends before its last batch")
-        message = _message(metadata)
+            raise Malformed("it ends before its last batch")
+        message = message_of(metadata)
         if message.number(1, "<B") != _BATCH:
-            raise _Malformed("something other than a batch is in it")
+            raise Malformed("something other than a batch is in it")
         header = message.table(2)
         if header is None:
-            raise _Malformed("a batch has no header")
+            raise Malformed("a batch has no header")
         last = self._labels(message)
         rows = header.number(0, "<q")
         if not 0 <= rows <= limits.MAX_PARCEL_BATCH_ROWS:
-            raise _Malformed("a batch has too many rows")
+            raise Malformed("a batch has too many rows")
         if rows > self.left:
-            raise _Malformed("it has more rows than agreed")
+            raise Malformed("it has more rows than agreed")
         if rows == 0 and not (last and self.left == 0 and self.next == 0):
-            raise _Malformed("a batch has no rows")
+            raise Malformed("a batch has no rows")
         if last and rows != self.left:
-            raise _Malformed("it has fewer rows than agreed")
+            raise Malformed("it has fewer rows than agreed")
         if rows == self.left and not last:
-            raise _Malformed("a batch should be the last, and does not say so")
+            raise Malformed("a batch should be the last, and does not say so")
         if header.table(3) is not None:
-            raise _Malformed("a batch is compressed")
+            raise Malformed("a batch is compressed")
         size = message.number(3, "<q")
         if not 0 <= size <= self._body(rows):
-            raise _Malformed("a batch has another size than its rows")
+            raise Malformed("a batch has another size than its rows")
         places = self._places(header, rows, size)
         body = pa.allocate_buffer(size)
         pieces.read_into(memoryview(body).cast("B"))
@@ -193,27 +188,27 @@ class BatchReader:
             batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
             batch.validate(full=True)
         except (pa.ArrowException, ValueError):
-            raise _Malformed("a batch has values that are not of their column's type") from None
+            raise Malformed("a batch has values that are not of their column's type") from None
         return batch, last
 
     def _read_end(self, pieces: Pieces) -> None:
         """After the last batch comes the end, unless the connection broke there, which harms nobody."""
         try:
             if pieces.read(len(END)) != END:
-                raise _Malformed("it goes on after its last batch")
+                raise Malformed("it goes on after its last batch")
             pieces.read(1)
         except CutOff:
             return
-        raise _Malformed("it goes on after its end")
+        raise Malformed("it goes on after its end")
 
     def _metadata(self, pieces: Pieces) -> bytes:
         """The metadata of the next message; none at the end of the stream."""
         mark, size = struct.unpack("<Ii", pieces.read(8))
         if mark != 0xFFFFFFFF or not 0 <= size <= limits.MAX_PARCEL_METADATA_BYTES or size % _ALIGNED:
-            raise _Malformed("it is no stream of Arrow batches")
+            raise Malformed("it is no stream of Arrow batches")
         return pieces.read(size)
 
-    def _labels(self, message: _Table) -> bool:
+    def _labels(self, message: Table) -> bool:
         """Whether the batch says that it is the last. It must say that it is the next of this parcel."""
         found = {}
         for pair in message.tables(4, most=3):
@@ -221,17 +216,17 @@ class BatchReader:
         expected = {b"parcel": self._parcel.encode(), b"seq": b"%d" % self.next}
         last = found.pop(b"last", None)
         if found != expected or last not in {None, b"1"}:
-            raise _Malformed("a batch is not the next one of this parcel")
+            raise Malformed("a batch is not the next one of this parcel")
         return last is not None
 
-    def _places(self, header: _Table, rows: int, size: int) -> list[list[tuple[int, int]]]:
+    def _places(self, header: Table, rows: int, size: int) -> list[list[tuple[int, int]]]:
         """For each column, where in the body its buffers are, without the one that says which are null."""
         nodes = header.structs(1, "<qq", count=len(self._widths))
         if any(node != (rows, 0) for node in nodes):
-            raise _Malformed("a batch has nulls, or columns of different lengths")
+            raise Malformed("a batch has nulls, or columns of different lengths")
         buffers = iter(header.structs(2, "<qq", count=sum(3 if w is None else 2 for w in self._widths)))
         if header.slot(4) is not None:
-            raise _Malformed("a batch has buffers that no column needs")
+            raise Malformed("a batch has buffers that no column needs")
         found = []
         for width in self._widths:
             next(buffers)  # says which values are null, and no value is
@@ -241,7 +236,7 @@ class BatchReader:
             for need in needs:
                 at, length = next(buffers)
                 if at < 0 or at % _ALIGNED or length < need or at + length > size:
-                    raise _Malformed("a batch's buffers are not where its rows need them")
+                    raise Malformed("a batch's buffers are not where its rows need them")
                 # What is longer than needed is left out; of values without a fixed width, all is taken.
                 column.append((at, need or length))
             found.append(column)
@@ -287,78 +282,4 @@ def _check_offsets(offsets: pa.Buffer, size: int, rows: int) -> None:
     """Offsets must begin at 0, never fall, and end within the values (which may be padded)."""
     found = memoryview(offsets).cast("B").cast("i")
     if found[0] != 0 or not 0 <= found[rows] <= size or size > limits.MAX_PARCEL_BINARY_BYTES + _SLACK:
-        raise _Malformed("a batch's buffers are not where its rows need them")
-
-
-class _Table:
-    """A table of a flatbuffer; every place is checked to be inside before it is read."""
-
-    __slots__ = ("_at", "_content", "_size", "_vtable")
-
-    def __init__(self, content: bytes, at: int) -> None:
-        self._content, self._at = content, at
-        self._vtable = at - self._get("<i", at)
-        self._size = self._get("<H", self._vtable)
-
-    def slot(self, number: int) -> int | None:
-        """Where a field is; None where it has its default."""
-        at = 4 + 2 * number
-        if at + 2 > self._size:
-            return None
-        relative = self._get("<H", self._vtable + at)
-        return self._at + relative if relative else None
-
-    def number(self, slot: int, form: str) -> int:
-        """A number; its default is 0."""
-        at = self.slot(slot)
-        return 0 if at is None else self._get(form, at)
-
-    def table(self, slot: int) -> _Table | None:
-        """A table inside this one."""
-        at = self.slot(slot)
-        return None if at is None else _Table(self._content, at + self._get("<I", at))
-
-    def tables(self, slot: int, most: int) -> Iterator[_Table]:
-        """A list of tables."""
-        start, count = self._vector(slot)
-        if count > most:
-            raise _Malformed("a message is too long")
-        for at in range(start, start + 4 * count, 4):
-            yield _Table(self._content, at + self._get("<I", at))
-
-    def structs(self, slot: int, form: str, count: int) -> list[tuple[Any, ...]]:
-        """A list of so many structs."""
-        start, found = self._vector(slot)
-        size = struct.calcsize(form)
-        if found != count or start + count * size > len(self._content):
-            raise _Malformed("a batch has other columns than its schema")
-        return [struct.unpack_from(form, self._content, start + i * size) for i in range(count)]
-
-    def word(self, slot: int) -> bytes:
-        """A short string."""
-        start, count = self._vector(slot)
-        if count > _WORD or start + count > len(self._content):
-            raise _Malformed("a message is too long")
-        return self._content[start : start + count]
-
-    def _vector(self, slot: int) -> tuple[int, int]:
-        at = self.slot(slot)
-        if at is None:
-            return 0, 0
-        start = at + self._get("<I", at)
-        return start + 4, self._get("<I", start)
-
-    def _get(self, form: str, at: int) -> int:
-        if not 0 <= at <= len(self._content) - struct.calcsize(form):
-            raise _Malformed("it is no stream of Arrow batches")
-        value: int = struct.unpack_from(form, self._content, at)[0]
-        return value
-
-
-def _message(metadata: bytes) -> _Table:
-    if len(metadata) < _ALIGNED:
-        raise _Malformed("it is no stream of Arrow batches")
-    message = _Table(metadata, struct.unpack_from("<I", metadata)[0])
-    if message.number(0, "<h") != _V5:
-        raise _Malformed("it is of another version of Arrow's format")
-    return message
+        raise Malformed("a batch's buffers are not where its rows need them")

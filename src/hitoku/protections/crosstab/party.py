@@ -7,7 +7,7 @@ are the sides' masks, (s, P = sG) b's ElGamal key, all fresh each run. Every lis
 before any of it is served.
 
 ====  ========  =========================================================================================
-0     offers    both: sizes of groups, with dummies, padding and noise; b: P; signed. Their hash is the terms'
+0     offers    both: sizes of groups, padded and noised, a nonce; b: P; signed. Their hash is the terms'
 1     points-a  a -> b, per group of a: alpha H(x)
 2     points-b  b -> a, per group of b: beta H(y), and for each sum (r G, r P + v G)
 3     tags-a    b -> a, per group of a: the first 12 bytes of beta alpha H(x), sorted anew
@@ -47,7 +47,10 @@ Crashes. All randomness of a message is drawn and stored before the first one le
 side's offer is pinned (`Vault.pin`), and messages are files, there whole or not at all. Taken up again, a
 side serves what is there as it is, makes what is not from the same input and draws, and fetches anew what
 it had not finished with. Only the re-randomisation in message 4 is fresh; it is made once, since the file
-is there before any of it leaves.
+is there before any of it leaves. A side that lost its folder draws anew and so makes another offer, with
+another nonce; the other side asks for the offer once more after the last message it needs
+(`Work.still_agreed`), so that records under two different terms, of which none match, are never taken for
+an empty table.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from hitoku.disclosure.cells import Cells
 from hitoku.disclosure.laplace import delta_of_a_figure, dummies_of
 from hitoku.disclosure.leakage import Leakage
-from hitoku.errors import EngineError, Refusal
+from hitoku.errors import EngineError, PeerError, Refusal
 from hitoku.protections.base import Cost, Supported, TableStats, Unsupported
 from hitoku.protections.crosstab.leakage import crosstab_leakage
 from hitoku.protections.crosstab.shape import Shape, ShapeSide, recognise
@@ -34,6 +35,10 @@ __all__ = ["Crosstab", "Site"]
 # Measured by benchmarks/crosstab.py on 2 cores: CPU seconds of both parties for a person of each, and bytes.
 _SECONDS_A_PERSON: Final = 65e-6
 _BYTES_A_PERSON: Final = 70
+
+# How long the other owner's node may be away when a run begins, and when it goes on.
+_PATIENCE_SECONDS: Final = 60
+_AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ class Crosstab:
         shape = _shape(question, site.room)
         other = shape.b.owner
         progress.phase("begin")
-        messages.read(Begun, peers.call(other, site.begin), other)
+        messages.read(Begun, _called(peers, other, site.begin), other)
         figures = self._party(question, plan, shape, "a", executor, progress)
         return Cells(question.hash, _table(shape, figures), frozenset({"noise"}))
 
@@ -174,6 +179,18 @@ class Crosstab:
         if self._site is None:
             raise EngineError("private cross statistics run at the owners of the two tables only")
         return self._site
+
+
+def _called(peers: Peers, member: str, message: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a member whose node may just be starting again, as this one may."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return peers.call(member, message)
+        except PeerError as error:
+            if error.code is not None or time.monotonic() > until:  # a code is the member's own word
+                raise
+        time.sleep(_AGAIN_SECONDS)
 
 
 def parameters(question: Question, plan: DisclosurePlan, shape: Shape, run: str) -> Parameters:

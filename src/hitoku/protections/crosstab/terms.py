@@ -201,6 +201,8 @@ class Offer(_Signed):
         party: the side.
         parameters: the hash of the run's.
         sizes: how many records each of its groups has, dummies and padding included. Public.
+        nonce: 64 random hexadecimal digits of this side's draws. A side that drew anew, because it lost its
+            folder, cannot make the same offer again, and the terms are fresh from both sides.
         public: b's ElGamal key, hexadecimal, where values are summed.
         signature: of the rest, base64.
     """
@@ -211,12 +213,19 @@ class Offer(_Signed):
     sizes: Annotated[
         tuple[Annotated[int, Field(ge=0, le=limits.MAX_CROSSTAB_RECORDS)], ...], Field(max_length=65_535)
     ]
+    nonce: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     public: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     signature: Annotated[str, Field(max_length=100)] = ""
 
     @classmethod
     def make(
-        cls, side: Side, parameters: Parameters, sizes: list[int], public: bytes | None, keys: KeyStore
+        cls,
+        side: Side,
+        parameters: Parameters,
+        sizes: list[int],
+        nonce: bytes,
+        public: bytes | None,
+        keys: KeyStore,
     ) -> Offer:
         """This member's own offer, signed.
 
@@ -231,6 +240,7 @@ class Offer(_Signed):
             party=side,
             parameters=parameters.hash,
             sizes=tuple(sizes),
+            nonce=nonce.hex(),
             public=None if public is None else public.hex(),
         )
         return bare.model_copy(

@@ -124,13 +124,13 @@ class Vault:
             raise ReuseError(f"the secrets of run {self.run} are for another input")
         return rows
 
-    def offered(self) -> tuple[tuple[int, ...], bytes | None]:
-        """The padding of each group, and b's public key: what an offer tells, or has added in."""
+    def offered(self) -> tuple[tuple[int, ...], bytes, bytes | None]:
+        """The padding of each group, a nonce and b's public key: what an offer tells, or has added in."""
         from hitoku.hazmat import group
 
         draws = self._draws()
         key = None if draws.elgamal is None else group.load_elgamal_key(draws.elgamal).public
-        return draws.padding, key
+        return draws.padding, draws.seed_for("nonce"), key
 
     def pin(self, terms: Terms) -> None:
         """Binds the run to these terms, durably, before its mask is used.

@@ -77,13 +77,13 @@ class Work:
     def agree(self, rows: Prepared) -> Terms:
         """Both offers, this side's served and the other's fetched, verified and pinned."""
         parameters, side = self.parameters, self.side
-        padding, public = self.vault.offered()
+        padding, nonce, public = self.vault.offered()
         least = parameters.least_size(side)
         sizes = [
             count + least + more
             for count, more in zip(rows.sizes(parameters.groups(side)), padding, strict=True)
         ]
-        mine = Offer.make(side, parameters, sizes, public, self._keys)
+        mine = Offer.make(side, parameters, sizes, nonce, public, self._keys)
         name = f"offer-{side}"
         if not self.vault.made(name):
             column = pa.BinaryArray.from_buffers(
@@ -100,8 +100,8 @@ class Work:
     def still_agreed(self) -> None:
         """Asks once more for the other side's offer, after the last message that this side's result needs.
 
-        A side that lost its folder starts anew under other terms. What it then sends has the right form, matches
-        nothing, and would be taken for a table; but its offer is another one, and was made before.
+        A side that lost its folder starts anew under other terms. What it then sends has the right form,
+        matches nothing, and would be taken for a table; but its offer is another one, and was made before.
 
         Raises:
             PeerError: the other side's offer has changed.

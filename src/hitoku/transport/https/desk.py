@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from hitoku import limits
-from hitoku.errors import PeerError, SecretError
+from hitoku.errors import InputError, PeerError, SecretError
 from hitoku.transport.https import bounds
 
 __all__ = ["Desk", "ask_desk", "desk_context"]
@@ -156,11 +156,18 @@ def ask_desk(address: str, inviter: str, certificate: Path, key: Path, content: 
         content: the message.
 
     Raises:
+        InputError: it is no address.
         PeerError: nobody answers, somebody else does, or the answer is no message.
     """
     import httpx
 
+    from hitoku.transport.https.client import check_address
     from hitoku.transport.https.tls import client_context
+
+    try:
+        check_address(address)
+    except ValueError as error:
+        raise InputError(f"the invitation's address: {error}") from None
 
     times = httpx.Timeout(bounds.CONNECT_SECONDS, read=SECONDS)
     transport = httpx.HTTPTransport(verify=client_context(certificate, key, inviter), trust_env=False)

@@ -25,6 +25,7 @@ from hitoku.transport.https import tls
 from hitoku.transport.https.app import Application, Served
 from hitoku.transport.https.certificate import make_certificate
 from hitoku.transport.https.listener import Listener
+from hitoku.transport.parcels import Shelf
 
 SECONDS = 60
 
@@ -180,11 +181,13 @@ def listening(
     party: Party,
     answer: Callable[[str, bytes], bytes],
     stop_runs: Callable[[], None] = lambda: None,
+    shelf: Shelf | None = None,
+    port: int = 0,
 ) -> Iterator[Listening]:
     """A listener of one member, for as long as the block runs."""
-    bound = socket.create_server(("127.0.0.1", 0), backlog=128)
+    bound = socket.create_server(("127.0.0.1", port), backlog=128)
     heard, ready = Heard(), threading.Event()
-    served = Served(agreement, me, answer)
+    served = Served(agreement, me, answer, shelf=shelf)
     application = Application({str(agreement.id): served}, "0", heard)
     context = tls.server_context(party.certificate, party.key_file, [m.key for m in agreement.members])
     listener = Listener(application, context, bound, stop_runs, ready.set)
