@@ -180,7 +180,7 @@ class World:
     """The tables in clear, and for each protection how to ask, and its room."""
 
     clear: duckdb.DuckDBPyConnection
-    ask: dict[ProtectionName, Callable[[str, str], Answer]]
+    ask: dict[ProtectionName, Callable[..., Answer]]
     rooms: dict[ProtectionName, Room]
 
 

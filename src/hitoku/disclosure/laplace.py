@@ -8,11 +8,12 @@ changes by at most ``most``, the scale being ``most / eps``. Its standard deviat
 ``users_noise`` units' largest contributions (``sqrt(2) > 7/5``), which is what an account asks for. Also the
 sizes of the lists that are exchanged are noised so, for one unit changes one of them by one.
 
-Draws are conditioned on a range that does not depend on the data, so each figure is (eps, delta0)-private for
-one unit more or less (discrete Laplace: Ghosh, Roughgarden, Sundararajan 2012, arXiv 0811.2841; the truncated
-one: `hitoku.protections.crosstab.noise`). An (eps, delta)-private mechanism is, but for an event of
-probability delta, as private as one with delta = 0 (Kairouz, Oh, Viswanath 2015, arXiv 1311.0776, theorem 3.1's
-reduction), and that is ``eps^2 / 2``-zCDP (Bun, Steinke 2016, arXiv 1605.02065, proposition 1.4). So a
+Draws are conditioned on a range that does not depend on the data, so each figure is (eps, delta0)-private
+for one unit more or less (discrete Laplace: Ghosh, Roughgarden, Sundararajan 2012, arXiv 0811.2841; the
+truncated one: `hitoku.protections.crosstab.noise`). An (eps, delta)-private mechanism is, but for an event of
+probability delta, as private as one with delta = 0 (Kairouz, Oh, Viswanath 2015, arXiv 1311.0776, the
+reduction behind theorem 3.1), and that is
+``eps^2 / 2``-zCDP (Bun, Steinke 2016, arXiv 1605.02065, proposition 1.4). So a
 question with S sums costs ``rho = (2 + S) eps^2 / 2`` and ``delta = (2 + S) delta0``: the counts, which are
 always computed, the sizes, and the sums. A unit has one row, so it is in one cell of each.
 
@@ -46,8 +47,8 @@ def delta_of_a_figure(privacy: Privacy) -> str:
 def dummies_of(users_noise: int, delta0: str) -> int:
     """How many dummies hide one cell: ``2 m``, m being where the truncated noise of a count ends.
 
-    ``m = ceil(ln(2 / (delta0 (1 + exp(-eps)))) / eps)``: beyond it the discrete Laplace law has at most delta0
-    on the side that a unit more or less could tell.
+    ``m = ceil(ln(2 / (delta0 (1 + exp(-eps)))) / eps)``: beyond it the discrete Laplace law has at most
+    delta0 on the side that a unit more or less could tell.
     """
     epsilon = EPSILON[0] / (EPSILON[1] * users_noise)
     return 2 * math.ceil(math.log(2 / (float(delta0) * (1 + math.exp(-epsilon)))) / epsilon)

@@ -66,7 +66,7 @@ def test_a_result_is_written_with_the_commit(records, jobs, place, clock) -> Non
     records.commit(
         RUN, Role.HOST, {"answer": "b"}, beside=lambda c: jobs.move(c, RUN, JobState.RELEASED, b"other")
     )
-    assert jobs.find(RUN).result == b"answer"  # type: ignore[union-attr]
+    assert jobs.find(RUN).result == b"answer"
 
 
 def test_unfinished_jobs_are_found_oldest_first_and_ended_ones_not(records, jobs, clock) -> None:
@@ -76,7 +76,7 @@ def test_unfinished_jobs_are_found_oldest_first_and_ended_ones_not(records, jobs
     jobs.end("2" * 32, JobState.FAILED, b"why")
     jobs.end(OTHER, JobState.RELEASED, b"answer")
     assert [j.run for j in jobs.unfinished()] == [RUN, OTHER]
-    assert jobs.find("2" * 32).result == b"why"  # type: ignore[union-attr]
+    assert jobs.find("2" * 32).result == b"why"
 
 
 def test_a_job_of_another_room_is_not_found(records, jobs, clock) -> None:

@@ -89,8 +89,8 @@ def recognise(question: Question, room: Room) -> Shape | Unsupported:
     if ProtectionName.CROSSTAB not in room.agreement.protections or agreed is None:
         return Unsupported(
             "the room does not agree on private cross statistics",
-            "agree on a version that lists `crosstab` in its protections and says in `crosstab` how people are "
-            "recognised",
+            "agree on a version that lists `crosstab` in its protections and says in `crosstab` how people "
+            "are recognised",
         )
     form, privacy = question.form, question.privacy
     if len(form.blocks) != 1 or form.blocks[0].listing or form.tree != 0:
@@ -176,9 +176,10 @@ def _bounded(part: Part) -> Unsupported | None:
         )
     other = [f for f in part.figures if f.kind not in {FigureKind.UNITS, FigureKind.SUM}]
     if other:
+        counted = "values that may be NULL" if other[0].kind is FigureKind.VALUES else "distinct values"
         return Unsupported(
             "private cross statistics count people and add up bounded columns; a count of "
-            f"{'values that may be NULL' if other[0].kind is FigureKind.VALUES else 'distinct values'} is neither",
+            f"{counted} is neither",
             "count people, or declare the column as not nullable",
         )
     return None
