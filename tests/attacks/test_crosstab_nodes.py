@@ -293,10 +293,10 @@ def test_a_second_offer_in_one_run_ends_it(world: World, larger: int) -> None:
     shape = _shape(examined.question, world.room)
     public = parameters(examined.question, examined.plan, shape, run)
     clinic = world.member("clinic")
-    before = Offer.model_validate_json(content)
-    sizes = list(before.sizes)
+    first = Offer.model_validate_json(content)
+    sizes = list(first.sizes)
     sizes[0] += larger
-    offer = Offer.make("a", public, sizes, bytes.fromhex(before.nonce), None, clinic.keys())
+    offer = Offer.make("a", public, sizes, bytes.fromhex(first.nonce), None, clinic.keys())
     column = pa.array([offer.dump()], pa.binary())
     write_parcel(file, JSON, [pa.RecordBatch.from_arrays([column], schema=JSON)])
     world.start()

@@ -38,7 +38,7 @@ from hitoku.demo.people.febrl import write_febrl
 from hitoku.disclosure.answer import Answer
 from hitoku.errors import HitokuError
 from hitoku.node.remote import open_remote_room
-from hitoku.node.settings import NodeSettings
+from hitoku.node.settings import SETTINGS_FILE, NodeSettings
 from hitoku.ports import SystemClock
 from hitoku.room import store as tables
 from hitoku.room.agreement import Room
@@ -253,6 +253,7 @@ class World:
             (one,) = settings.rooms
             peers = {peer: f"https://127.0.0.1:{ports[peer]}" for peer in one.peers if peer in ports}
             changed = settings.model_copy(update={"rooms": (one.model_copy(update={"peers": peers}),)})
+            (self.path / name / SETTINGS_FILE).unlink()
             changed.write(self.path / name)
 
     def ask(self, sql: str = LED_BY_CLINIC, me: str = "clinic") -> Answer:

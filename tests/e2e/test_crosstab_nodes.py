@@ -139,7 +139,6 @@ def test_no_plain_or_hashed_id_of_one_side_is_anywhere_at_the_other(world: World
     """During runs, with each as leader and as the other one, and after them."""
     other = dict(zip(OWNERS, reversed(OWNERS), strict=True))
     theirs = {name: [*marks(other[name]), *hashed(world, other[name])] for name in OWNERS}
-    seen = 0
     for sql in (LED_BY_CLINIC, LED_BY_INSURER):
         before = world.runs()
         asking = Asking(world, sql)
@@ -149,11 +148,12 @@ def test_no_plain_or_hashed_id_of_one_side_is_anywhere_at_the_other(world: World
             place = world.path / name / "runs" / fresh / "input.arrow"
             assert appears(place, asking.going)
             os.link(place, world.path / f"{fresh}-{name}")
-        while asking.going():
+        going = True
+        while going:
             for name in OWNERS:
                 assert not in_memory(world, name, theirs[name]), name
                 assert not in_files(world, name, theirs[name]), name
-            seen += asking.going()
+            going = asking.going()
         answer = asking.end()
         assert isinstance(answer, Answer)
         world.check(answer, sql)

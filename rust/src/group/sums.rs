@@ -7,10 +7,11 @@ use std::ops::Range;
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use super::elgamal::{CIPHERTEXT, Pair, decode_pair, encode_pair};
 use super::join::Matches;
-use super::parallel::{CHUNK, pool};
+use super::parallel::{CHUNK, check, pool};
 use super::records::Field;
 use crate::columns::fault::Fault;
 
@@ -26,6 +27,8 @@ impl Sums {
     }
 
     /// Adds the matched ones of the records `start..start + ciphertexts.len()` of the joined list.
+    ///
+    /// All are decoded, matched or not: a refusal must not tell which match. A fault adds nothing.
     pub fn add(
         &mut self,
         matches: &Matches,
@@ -37,15 +40,20 @@ impl Sums {
             return Err(Fault::new("uneven-cells"));
         }
         let rows = start..start.saturating_add(ciphertexts.len());
-        let work: Vec<(usize, Range<usize>)> = (0..matches.cells())
-            .flat_map(|cell| {
-                let found = matches.within(cell, &rows);
-                let end = found.end;
+        let mut matched = Zeroizing::new(vec![false; ciphertexts.len()]);
+        let mut work: Vec<(usize, Range<usize>)> = Vec::new();
+        for cell in 0..matches.cells() {
+            let found = matches.within(cell, &rows);
+            for &row in &matches.rows()[found.clone()] {
+                matched[row as usize - start] = true;
+            }
+            let end = found.end;
+            work.extend(
                 found
                     .step_by(CHUNK)
-                    .map(move |from| (cell, from..end.min(from + CHUNK)))
-            })
-            .collect();
+                    .map(|from| (cell, from..end.min(from + CHUNK))),
+            );
+        }
         let partial: Vec<Result<Pair, Fault>> = pool(threads)?.install(|| {
             work.par_iter()
                 .map(|(_, found)| {
@@ -60,9 +68,14 @@ impl Sums {
                 })
                 .collect()
         });
+        let rest = check(ciphertexts.len(), threads, |rows| {
+            rows.filter(|&row| !matched[row])
+                .try_for_each(|row| decode_pair(ciphertexts.get(row), row).map(|_| ()))
+        });
         if let Some(fault) = partial
             .iter()
             .filter_map(|part| part.as_ref().err())
+            .chain(rest.as_ref().err())
             .min_by_key(|fault| fault.row)
         {
             return Err(fault.clone());
@@ -141,12 +154,18 @@ mod tests {
                 assert!(expected[9..].iter().all(|sum| *sum == 0));
             }
         }
-        let mut spoilt = made.clone();
-        spoilt[64 * 10] ^= 1;
-        spoilt[64 * 20..][..32].fill(0);
-        let fault = Sums::new(12)
-            .add(&matches, Field::new(&spoilt, 64, 0).unwrap(), 0, 2)
-            .unwrap_err();
-        assert_eq!(fault.row, Some(10));
+        // Rows 11 and 13 match nothing, and are looked at all the same.
+        for (bad, worse) in [(10, 20), (11, 20), (10, 13), (11, 13)] {
+            let mut spoilt = made.clone();
+            spoilt[64 * bad] ^= 1;
+            spoilt[64 * worse..][..32].fill(0);
+            let mut sums = Sums::new(12);
+            for threads in [1, 2] {
+                let spoilt = Field::new(&spoilt, 64, 0).unwrap();
+                let fault = sums.add(&matches, spoilt, 0, threads).unwrap_err();
+                assert_eq!(fault.row, Some(bad));
+            }
+            assert_eq!(sums.bytes(), [0; 64 * 12]);
+        }
     }
 }

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 DRIVER = Path(__file__).with_name("spark_driver.py")
 BATCHES = 24
-WAIT = 240.0
+WAIT = 900.0
 
 
 @pytest.fixture(autouse=True)
