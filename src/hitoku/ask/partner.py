@@ -90,8 +90,8 @@ class Partner:
         def write(connection: Connection) -> None:
             self.jobs.add(connection, job, self.clock.now())
 
-        # The consent is this owner's own, so the charge is on record; what it has ended is not begun again. It
-        # is looked at with the job's own writing, so that nobody can have it given back in between.
+        # The consent is this owner's own, so the charge is on record; what it has ended is not begun again.
+        # That is looked at as the job is written, so that nobody can have the charge given back in between.
         self.records.while_reserved(request.run, Role.OWNER, write)
         return runs.Begun(run=request.run).model_dump(mode="json")
 

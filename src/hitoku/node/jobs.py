@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from hitoku import limits
 from hitoku.errors import PeerError, Refusal
+from hitoku.node.warm import warm
 from hitoku.room.jobs import Job, JobState, Part
 from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
 from hitoku.transport.runs import RunGoing
@@ -93,6 +94,7 @@ class RunShelf:
     def __init__(self, jobs: Callable[[], Jobs], folder: Path, owners: Callable[[], frozenset[str]]) -> None:
         self._jobs, self._folder, self._owners = jobs, folder, owners
         self._with: dict[str, str] = {}
+        self._erasing = threading.Lock()
 
     def place(self, run: str) -> Path:
         """The directory of a run."""
@@ -131,8 +133,9 @@ class RunShelf:
 
     def erase(self, job: Job) -> None:
         """Wipe what a run has left here: keys, input, parcels."""
-        if self.place(job.run).is_dir():
-            self._vault(job).erase()
+        with self._erasing:  # who tells of the end and the run's own thread may both come here
+            if self.place(job.run).is_dir():
+                self._vault(job).erase()
 
     def clean(self) -> None:
         """Wipe what runs that ended have left here because the process was ended first."""
@@ -181,6 +184,7 @@ class JobRunner:
         job = self._jobs().find(run)
         if job is None or job.state in _ENDED:
             return
+        warm(runs=True)
         with self._lock:
             known = self._threads.get(run)
             if known is not None and known.is_alive():

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -175,14 +177,14 @@ class LocalNode:
     def _owner(self) -> way.Owner:
         return way.Owner(self.room, self.peers, self.records, self._directory.keys(), self._clock)
 
-    def _host(self, progress: Progress | None = None) -> way.Host:
+    def _host(self, progress: Progress | None = None, executor: Executor | None = None) -> way.Host:
         return way.Host(
             room=self.room,
             peers=self.peers,
             records=self.records,
             runner=self._protection,
             versions=self._versions,
-            executor=self._executor(),
+            executor=executor or self._local(),
             progress=progress or self._progress,
             clock=self._clock,
             jobs=self.jobs,
@@ -196,17 +198,32 @@ class LocalNode:
 
         return spark_engine(self._directory.path)
 
-    def _executor(self) -> Executor:
+    def _local(self) -> Executor:
         from hitoku.executors.local import Local
 
         return Local()
 
-    def _partner(self, progress: Progress | None = None) -> Partner:
+    @contextmanager
+    def _batches(self, run: str) -> Iterator[Executor]:
+        """Who computes the batches of a run: the member's cluster where it has one, else its own cores."""
+        from hitoku.node.cluster import spark_executor
+
+        cluster = spark_executor(self._directory.path, run)
+        if cluster is None:
+            yield self._local()
+            return
+        try:
+            yield cluster
+        finally:
+            cluster.erase()  # not where the process ends: the run is taken up again, with what is there
+
+    def _partner(self, progress: Progress | None = None, executor: Executor | None = None) -> Partner:
         from hitoku.ask.partner import Partner
 
         def runner(examined: Examined, request: Begin) -> TakesPart:
             self.shelf.shared(request.run, examined.place)
-            return _Part(self._crosstab(request.run), examined, self._executor(), progress or self._progress)
+            batches = executor or self._local()
+            return _Part(self._crosstab(request.run), examined, batches, progress or self._progress)
 
         return Partner(self.room, self.peers, self.records, self._clock, self.jobs, runner)
 
@@ -220,10 +237,11 @@ class LocalNode:
 
     def _carry_out(self, job: Job, following: Following) -> None:
         """A job, in its thread."""
-        if job.part is Part.LEAD:
-            self._host(following).led.finish(job)
-        else:
-            self._partner(following).take_part(job)
+        with self._batches(job.run) as executor:
+            if job.part is Part.LEAD:
+                self._host(following, executor).led.finish(job)
+            else:
+                self._partner(following, executor).take_part(job)
 
     def _over_there(self, job: Job) -> bool:
         """Whether the leader of a job says that the run is over: it has nothing of it for this member."""

@@ -9,7 +9,6 @@ every minute while it runs, runs whose end nobody told are charged.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import socket
 import sys
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from hitoku.node.desk import InvitationDesk
 from hitoku.node.health import start_health
 from hitoku.node.served import ServedRoom
 from hitoku.node.settings import NodeSettings, socket_of
+from hitoku.node.warm import warm
 from hitoku.ports import Clock, SystemClock
 from hitoku.room.directory import MemberDirectory
 from hitoku.transport.https.app import Application, Log, Served
@@ -128,8 +128,8 @@ class NodeProcess:
                 raise InputError(f"cannot listen on {self.settings.health} ({error.strerror})") from None
         if self._desk is not None:
             await self._desk.start()
-        beside = [asyncio.create_task(self._recover()), asyncio.create_task(asyncio.to_thread(_warm))]
-        beside.append(asyncio.create_task(self._watch()))
+        await asyncio.to_thread(self._warm)
+        beside = [asyncio.create_task(self._recover()), asyncio.create_task(self._watch())]
         for room in self._rooms.values():
             self._resume(room)
         try:
@@ -174,12 +174,17 @@ class NodeProcess:
                 except Exception as error:  # whatever it is, what is served goes on
                     self._log.info("room_ignored", room=room.identity, error=type(error).__name__)
                     continue
+                await asyncio.to_thread(self._warm)
                 self._application.rooms = self._served()
                 admit(self._context, self._keys())
                 served = room.served
                 if served is not None:
                     self._log.info("room_taken_up", room=room.identity, version=served.agreement.version)
                 self._resume(room)
+
+    def _warm(self) -> None:
+        agreements = [served.agreement for served in self._served().values()]
+        warm(runs=any(agreement.crosstab is not None for agreement in agreements))
 
     def _resume(self, room: ServedRoom) -> None:
         """Go on with the room's runs that a process before this one left."""
@@ -205,12 +210,6 @@ class NodeProcess:
         context = desk_context(certificate, self.directory.key_file)
         desk = InvitationDesk(self.directory, clock)
         return Desk(context, _bound(self.settings.invitations), desk.answer, heard)
-
-
-def _warm() -> None:
-    """Import what the first question would have to wait for."""
-    for name in ("hitoku.questions", "hitoku.protections.registry", "hitoku.disclosure.answer"):
-        importlib.import_module(name)
 
 
 def _bound(listen: str) -> socket.socket:
