@@ -9,7 +9,7 @@ SYNC := $(UV) sync --locked --inexact --quiet --compile-bytecode
 COMPILE := $(BIN)/python -m compileall -q src/hitoku
 extra_flags = $(if $(filter all,$(EXTRAS)),--all-extras,$(foreach e,$(EXTRAS),--extra $(e)))
 
-.PHONY: help build system-deps demo test test-spark lint bench long mutants docs clean
+.PHONY: help build system-deps demo test test-slow test-spark lint bench long mutants docs clean
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
 
@@ -31,11 +31,16 @@ demo: $(BIN)/uv ## two companies, one question, no row shown
 	@$(COMPILE)
 	$(BIN)/hitoku demo tokens
 
-test: $(BIN)/uv ## the whole suite (less `long` and `test-spark`)
+test: $(BIN)/uv ## the suite, less what takes long (`test-slow`) and what needs Spark (`test-spark`)
 	$(SYNC) --extra demo --extra febrl --extra dev
 	@$(COMPILE)
 	cargo test --quiet --locked
-	$(BIN)/python -m pytest -m "not spark" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not spark and not slow and not e2e" $(PYTEST_ARGS)
+
+test-slow: $(BIN)/uv ## nodes as processes, kills, load, fuzz, many instances
+	$(SYNC) --extra demo --extra febrl --extra dev
+	@$(COMPILE)
+	$(BIN)/python -m pytest -m "(slow or e2e) and not spark" $(PYTEST_ARGS)
 
 test-spark: $(BIN)/uv ## what needs Spark 4 (a 456 MB download) and Java 17
 	$(SYNC) --extra demo --extra febrl --extra dev --extra spark
