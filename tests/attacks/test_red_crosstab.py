@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the asker is told while a run goes on must not be more than what is noised and charged."""
+"""What surrounds a run of private cross statistics tells no exact number: progress, what a kill leaves."""
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.unit.protections.crosstab.world import World, inputs, parameters
 
-from hitoku.node.jobs import Following
+from hitoku.ask.led import Led
+from hitoku.node.jobs import Following, RunShelf
+from hitoku.protections.crosstab.vault import Vault
+from hitoku.room.jobs import Job, Part
 
 
-class Polled(Following):
-    """A job's progress, with everything that somebody who asks often enough is told of it."""
+class Watched(Following):
+    """A job's progress, with all that it ever was."""
 
     def __init__(self, run):
-        self.seen = []
         super().__init__(run)
+        self.seen = []
 
     def phase(self, name, total=None):
         super().phase(name, total)
@@ -29,10 +34,11 @@ class Polled(Following):
         self.seen.append(self.now)
 
 
-def polled(tmp_path, people):
+def watched(path, people):
+    """All that the leader's run tells of its progress; and the total of each side's records."""
     given = parameters()
-    world = World(tmp_path, given, inputs(given, people, 0, 5))
-    following = Polled(given.run)
+    world = World(path, given, inputs(given, people, 0, 5))
+    following = Watched(given.run)
     world.party("a")
     other = threading.Thread(target=lambda: world.run_side("b"), daemon=True)
     other.start()
@@ -41,10 +47,53 @@ def polled(tmp_path, people):
     return following.seen
 
 
-@pytest.mark.parametrize("people", [0, 1, 37])
-def test_the_asker_is_not_told_how_many_people_the_leader_has(tmp_path, people):
-    seen = {going.done for going in polled(tmp_path, people) if going.phase.startswith("masking")}
-    more = {going.done for going in polled(tmp_path / "2", people + 1) if going.phase.startswith("masking")}
-    # What is noised differs from run to run; the number itself must not be among what is told.
-    assert people == 0 or people not in seen
-    assert people + 1 not in more
+@pytest.mark.parametrize("people", [1, 37, 1_000])
+def test_progress_does_not_stop_where_the_people_end(tmp_path, people, monkeypatch):
+    """Whoever is told of it would know how many there are, for one answer's noise."""
+    monkeypatch.setattr("hitoku.limits.BATCH_ROWS", 256)
+    seen = [going for going in watched(tmp_path, people) if going.phase.startswith("masking")]
+    dones = sorted({going.done for going in seen})
+    assert dones[-1] == seen[0].total
+    assert dones[:-1] == list(range(0, dones[-1], 256))
+
+
+@pytest.mark.parametrize(("sender", "interval"), [("shop", 0), ("telco", 0), ("shop", 60), ("airline", 0)])
+def test_no_other_member_is_told_of_how_many_records_a_run_is(tmp_path, sender, interval):
+    seen = watched(tmp_path, 7)
+    run = seen[0].run
+    job = Job(run, Part.LEAD, sender, b"")
+    agreement = SimpleNamespace(release=SimpleNamespace(interval_seconds=interval))
+    host: Any = SimpleNamespace(
+        jobs=SimpleNamespace(find=lambda run: job),
+        peers=SimpleNamespace(me="airline"),
+        room=SimpleNamespace(agreement=agreement),
+    )
+    message = {"kind": "hitoku/run-wait/1", "run": run}
+    told = [Led(host).wait(sender, message, going) for going in seen]
+    own = sender == "airline"
+    assert any(one["total"] is not None for one in told) == own
+    assert any(one["done"] for one in told) == own
+    assert any(one["phase"] for one in told) == (not interval)
+
+
+def test_rows_that_a_kill_left_while_preparing_go_with_the_run(tmp_path, monkeypatch):
+    """The engine reads a plain copy of what conditions need; SIGKILL leaves it where it stands."""
+    from hitoku.node.member import LocalNode
+
+    places = []
+    monkeypatch.setattr("hitoku.node.people.prepared", lambda *given: places.append(given[3]))
+    run = "ab" * 16
+    jobs: Any = None
+    shelf = RunShelf(lambda: jobs, tmp_path, frozenset)
+    node: Any = SimpleNamespace(
+        shelf=shelf, room=None, _parcels=None, _directory=SimpleNamespace(keys=lambda: None)
+    )
+    site: Any = LocalNode._crosstab(node, run)._site
+    site.prepare(None)
+    vault = Vault(shelf.place(run), run=run, side="b", peer="clinic")
+    (left,) = (place / "hitoku-prepare-1" for place in places)
+    left.mkdir(parents=True)
+    (left / "rows.parquet").write_bytes(b"people")
+    vault.erase()
+    assert not left.exists()
+    assert not list(tmp_path.rglob("*.parquet"))

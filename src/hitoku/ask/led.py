@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hitoku.ask.pace import Pace
 from hitoku.errors import HitokuError, Refusal
@@ -27,12 +27,34 @@ if TYPE_CHECKING:
 
 __all__ = ["Led"]
 
+_ENDED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.REFUSED})
+
 
 class Led:
     """The long runs of a place where questions are computed."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
+
+    def begin(self, job: Job) -> bool:
+        """Have the other owner begin its part, before this one waits for its turn. Returns whether it did.
+
+        The owners' consents are for soon. Where it does not begin, nothing of this member has left, so the run
+        is given up and costs this member nothing; the other owner's own record says what it costs there.
+        """
+        if job.state is not JobState.OPEN:
+            return True
+        request = messages.read(messages.RunRequest, messages.decode(job.request, job.sender), job.sender)
+        examined = self._host.examined(job.sender, request)
+        try:
+            self._host.runner(examined, request).begin(examined.question, self._host.peers)
+        except HitokuError as error:
+            self._book.end(job.run, JobState.REFUSED, messages.encode(told(error)))
+            self._host.records.abort(job.run, Role.HOST, "the other owner did not begin")
+            outcome = messages.Settle(run=job.run, outcome="aborted")
+            self._host.settle(examined.question.owners, outcome)
+            return False
+        return True
 
     def finish(self, job: Job) -> None:
         """Carry a job on from where it stands to its end. Called again after the process was ended.
@@ -90,11 +112,17 @@ class Led:
         job = None if self._host.jobs is None else self._host.jobs.find(run)
         if job is None or job.part is not Part.LEAD or job.sender != sender:
             raise Refusal("NO_SUCH_RUN", f"{self._host.peers.me!r} runs no such question of {sender!r}")
-        if job.state in {JobState.DONE, JobState.FAILED} and job.result is not None:
+        if job.state in _ENDED and job.result is not None:
             return messages.decode(job.result, self._host.peers.me)
-        if job.state in {JobState.DONE, JobState.FAILED}:
+        if job.state in _ENDED:
             raise Refusal("RUN_ENDED", f"{self._host.peers.me!r} has ended this run; ask again")
-        return (going or runs.RunGoing(run=run)).model_dump(mode="json")
+        now = going or runs.RunGoing(run=run)
+        if sender != self._host.peers.me:
+            # Of how many records, and how many are done: no other member is told, noised or not. And where
+            # times are to tell nothing, neither is the phase.
+            paced = self._host.room.agreement.release.interval_seconds > 0
+            now = runs.RunGoing(run=run, phase="" if paced else now.phase)
+        return now.model_dump(mode="json")
 
     @property
     def _book(self) -> Jobs:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hitoku.errors import Refusal
-from hitoku.room.agreement import Ability, Room
+from hitoku.room.agreement import Ability, ProtectionName, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.transport import messages
 
@@ -37,7 +37,7 @@ class Receiver:
         answer = Answer.from_message(request.answer, sender)
         if (
             host is None
-            or not (Ability.HOST in host.abilities or self._computes(sender))
+            or not (Ability.HOST in host.abilities or self._computes(sender, answer.protection))
             or answer.room != agreement_hash(self._room.agreement)
             or answer.run != request.run
             or self._me not in answer.receivers
@@ -46,8 +46,8 @@ class Receiver:
         self._keep(answer)
         return messages.Delivered(run=request.run).model_dump(mode="json")
 
-    def _computes(self, sender: str) -> bool:
-        """Whether the room lets that member compute answers with another owner."""
-        agreed = self._room.agreement.crosstab
+    def _computes(self, sender: str, protection: str) -> bool:
+        """Whether the room lets that member compute such answers with another owner."""
+        agreed = self._room.agreement.crosstab if protection == ProtectionName.CROSSTAB else None
         tables = [] if agreed is None else [self._room.agreement.table(t.table) for t in agreed.tables]
         return sender in {t.owner for t in tables if t is not None}

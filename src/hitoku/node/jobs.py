@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Following", "JobRunner", "RunShelf"]
 
 _LED_AT_ONCE: Final = 2
-_ENDED: Final = frozenset({JobState.DONE, JobState.FAILED})
+_ENDED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.REFUSED})
 _STAYS: Final = frozenset({"ended", "figures", "lock"})
 _ASK_SECONDS: Final = (2, 4, 8)
 """When the other owner, who has done its part, asks whether the run is over, if nobody tells it."""
@@ -164,6 +164,7 @@ class JobRunner:
         shelf: what the runs have ready.
         work: does a job; hears its progress.
         ended: asks the leader of a job whether its run is over.
+        begin: has the other owner begin its part of a led run; whether it did.
     """
 
     def __init__(
@@ -172,8 +173,10 @@ class JobRunner:
         shelf: RunShelf,
         work: Callable[[Job, Following], None],
         ended: Callable[[Job], bool],
+        begin: Callable[[Job], bool],
     ) -> None:
         self._jobs, self._shelf, self._work, self._ended = jobs, shelf, work, ended
+        self._begin = begin
         self._threads: dict[str, threading.Thread] = {}
         self._following: dict[str, Following] = {}
         self._places = threading.Semaphore(_LED_AT_ONCE)
@@ -262,8 +265,9 @@ class JobRunner:
         over, following = job.part is Part.LEAD, self._following[job.run]
         try:
             if over:
-                with self._places:
-                    self._work(job, following)
+                if self._begin(job):
+                    with self._places:
+                        self._work(job, following)
             else:
                 self._work(job, following)
                 over = self._told(job, following)

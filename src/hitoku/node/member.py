@@ -59,7 +59,13 @@ class LocalNode:
         self._progress = progress
         self._engines = Engines(self._files, self._spark)
         self.shelf = RunShelf(lambda: self.jobs, directory.path / "runs", self.room.agreement.owners)
-        self.runs = JobRunner(lambda: self.jobs, self.shelf, self._carry_out, self._over_there)
+        self.runs = JobRunner(
+            lambda: self.jobs,
+            self.shelf,
+            self._carry_out,
+            self._over_there,
+            lambda job: self._host().led.begin(job),
+        )
         self._parcels = network.parcels(directory.name, self.shelf)
         self._forget_tables(before)
 
@@ -265,7 +271,10 @@ class LocalNode:
                 vault=self.shelf.place(run),
                 keys=self._directory.keys(),
                 parcels=self._parcels,
-                prepare=lambda side: prepared(self._directory, self.room, side, self.shelf.place(run)),
+                # In `work`, which goes when the run starts again or ends: a kill leaves rows there.
+                prepare=lambda side: prepared(
+                    self._directory, self.room, side, self.shelf.place(run) / "work"
+                ),
                 begin=begin or {},
             )
         )

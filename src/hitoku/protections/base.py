@@ -115,6 +115,15 @@ class Protection(Protocol):
         """What a run would cost."""
         ...
 
+    def begin(self, question: Question, peers: Peers) -> None:
+        """Of a long run: have the others begin their parts. May be said twice.
+
+        Raises:
+            PeerError: one cannot be reached or failed.
+            Refusal: one refused.
+        """
+        ...
+
     def run(
         self,
         question: Question,

@@ -78,6 +78,10 @@ class Absent:
         del question, stats
         return Cost(None, None)
 
+    def begin(self, question: Question, peers: Peers) -> None:
+        """Nobody takes part."""
+        del question, peers
+
     def run(
         self,
         question: Question,

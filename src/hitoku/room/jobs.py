@@ -31,12 +31,17 @@ class Part(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job stands: `released` has a result that not everybody may have got yet."""
+    """Where a job stands.
+
+    `released` has a result that not everybody may have got yet; of a `refused` one nothing has left this member,
+    since the other owner did not begin.
+    """
 
     OPEN = "open"
     RELEASED = "released"
     DONE = "done"
     FAILED = "failed"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ class Jobs:
     def forget(self, before: datetime) -> int:
         """Delete what is left of jobs that ended and were taken on before that time."""
         known = tables.jobs.c
-        ended = (str(JobState.DONE), str(JobState.FAILED))
+        ended = (str(JobState.DONE), str(JobState.FAILED), str(JobState.REFUSED))
         with self._store.transaction() as connection:
             done = connection.execute(
                 sa.delete(tables.jobs).where(

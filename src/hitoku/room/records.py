@@ -30,6 +30,7 @@ from hitoku.room.agreement import Agreement
 from hitoku.room.answers import KeptAnswer
 from hitoku.room.budgets import Account, Accounts, Judge, Window
 from hitoku.room.canonical import agreement_hash
+from hitoku.room.jobs import JobState
 from hitoku.room.ledger import EntryKind, Head, Ledger
 from hitoku.room.runs import Role, Run, RunState
 from hitoku.room.store import Store
@@ -200,7 +201,9 @@ class Records:
         An owner that has begun its own part of the run has read its data, and shown some of it with noise:
         it charges the run all the same, whatever who leads it says.
         """
-        job = sa.select(tables.jobs.c.run).where(tables.jobs.c.run == run, tables.jobs.c.room == self.room)
+        known = tables.jobs.c
+        begun = (known.run == run) & (known.room == self.room) & (known.state != str(JobState.REFUSED))
+        job = sa.select(known.run).where(begun)
         with self.store.transaction() as connection:
             if role is Role.OWNER and connection.scalar(job) is not None:
                 self._end(connection, run, role, "given up after it had begun")

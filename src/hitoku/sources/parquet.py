@@ -15,7 +15,7 @@ from hitoku import limits
 from hitoku.errors import InputError
 from hitoku.sources.base import Batch
 
-__all__ = ["ParquetSource", "flat_type"]
+__all__ = ["ParquetSource", "flat", "flat_schema", "flat_type"]
 
 
 @contextmanager
@@ -62,10 +62,7 @@ class ParquetSource:
             self._rows = file.metadata.num_rows
             groups = range(file.metadata.num_row_groups)
             self._bytes = sum(file.metadata.row_group(i).total_byte_size for i in groups)
-        nested = [field.name for field in self._stored if pa.types.is_nested(field.type)]
-        if nested:
-            raise InputError(f"{self.name} has nested columns, which cannot be used: {', '.join(nested)}")
-        self._schema = pa.schema([_flat(field, binary_as_string) for field in self._stored])
+        self._schema = flat_schema(self._stored, self.name, binary_as_string=binary_as_string)
 
     @property
     def name(self) -> str:
@@ -103,14 +100,8 @@ class ParquetSource:
 
     def _flatten(self, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
         with _guard(self.name):
-            arrays = [
-                _cast(batch.column(batch.schema.get_field_index(field.name)), field.type) for field in wanted
-            ]
-            # Strings are validated here: the reader does not, and every kernel relies on it.
-            for array in arrays:
-                if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-                    array.validate(full=True)
-            return pa.RecordBatch.from_arrays(arrays, schema=wanted)
+            arrays = [batch.column(batch.schema.get_field_index(field.name)) for field in wanted]
+            return _plain(arrays, wanted)
 
     def _open(self) -> pq.ParquetFile:
         # Bounds on the footer's Thrift: a hostile file must not ask for all memory.
@@ -122,6 +113,39 @@ class ParquetSource:
             thrift_string_size_limit=64 * 1024 * 1024,
             thrift_container_size_limit=1_000_000,
         )
+
+
+def flat_schema(stored: pa.Schema, name: str, *, binary_as_string: bool = False) -> pa.Schema:
+    """The columns of a source with their plain types.
+
+    Raises:
+        InputError: some are nested.
+    """
+    nested = [field.name for field in stored if pa.types.is_nested(field.type)]
+    if nested:
+        raise InputError(f"{name} has nested columns, which cannot be used: {', '.join(nested)}")
+    return pa.schema([_flat(field, binary_as_string) for field in stored])
+
+
+def flat(batch: pa.RecordBatch, wanted: pa.Schema, name: str) -> pa.RecordBatch:
+    """A batch of a database with plain types, column by column.
+
+    Raises:
+        InputError: a text is not UTF-8, or a value does not fit.
+    """
+    try:
+        return _plain(batch.columns, wanted)
+    except (pa.ArrowException, ValueError):
+        raise InputError(f"{name}: a value is not of its column's type, or not UTF-8") from None
+
+
+def _plain(arrays: Sequence[pa.Array], wanted: pa.Schema) -> pa.RecordBatch:
+    made = [_cast(array, field.type) for array, field in zip(arrays, wanted, strict=True)]
+    # Strings are validated here: the readers do not, and every kernel relies on it.
+    for array in made:
+        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+            array.validate(full=True)
+    return pa.RecordBatch.from_arrays(made, schema=wanted)
 
 
 def _flat(field: pa.Field, binary_as_string: bool) -> pa.Field:

@@ -55,7 +55,7 @@ class Worked:
 def test_a_job_runs_once_at_a_time_and_tells_where_it_stands(jobs, shelf, clock) -> None:
     add(jobs, clock)
     work = Worked(jobs)
-    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, lambda job: True)
     runner.start(RUN)
     runner.start(RUN)
     while runner.going(RUN).done < 4:  # type: ignore[union-attr]
@@ -78,7 +78,7 @@ def test_a_job_that_fails_is_over_and_wiped(jobs, shelf, clock, part, state) -> 
     (shelf.place(RUN) / "secrets").write_bytes(b"key")
     work = Worked(jobs, None, PeerError("gone"))
     work.may_end.set()
-    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, lambda job: True)
     runner.start(RUN)
     assert runner.wait(SECONDS)
     assert jobs.find(RUN).state is state
@@ -99,7 +99,7 @@ def test_a_process_takes_up_what_the_one_before_left(jobs, shelf, clock) -> None
     add(jobs, clock, Part.LEAD, "4" * 32)  # nobody waits for it any more
     work = Worked(jobs)
     work.may_end.set()
-    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, lambda job: True)
     assert runner.resume() == 2
     assert runner.wait(SECONDS)
     assert sorted(work.done) == ["0" * 32, "1" * 32]
@@ -132,3 +132,37 @@ def test_a_partner_serves_its_leader_only(jobs, shelf, clock) -> None:
     assert refused(shelf, "airport") == "NO_SUCH_PARCEL"
     with pytest.raises(Refusal):
         shelf.parcel("registry", RUN, "points-a")  # the other side's message
+
+
+def test_a_run_that_the_other_owner_does_not_begin_is_not_worked_on(jobs, shelf, clock) -> None:
+    add(jobs, clock)
+    work = Worked(jobs)
+
+    def refused_there(job: Job) -> bool:
+        jobs.end(job.run, JobState.REFUSED, b"why")
+        return False
+
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, refused_there)
+    runner.start(RUN)
+    assert runner.wait(SECONDS)
+    assert work.done == []
+    assert jobs.find(RUN).state is JobState.REFUSED
+    runner.start(RUN)
+    assert runner.wait(SECONDS)
+    assert work.done == []
+
+
+def test_the_other_owner_begins_before_a_place_is_free(jobs, shelf, clock) -> None:
+    begun: list[str] = []
+    work = Worked(jobs)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, lambda job: begun.append(job.run) is None)
+    runs = [str(n) * 32 for n in range(5)]
+    for run in runs:
+        add(jobs, clock, run=run)
+        runner.start(run)
+    while len(begun) < len(runs):
+        pass
+    assert len(work.done) <= 2
+    work.may_end.set()
+    assert runner.wait(SECONDS)
+    assert sorted(work.done) == runs

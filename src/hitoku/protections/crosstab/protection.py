@@ -110,6 +110,17 @@ class Crosstab:
         people = sum(known) + 2 * cells * dummies_of(users, delta_of_a_figure(question.privacy))
         return Cost(people * _SECONDS_A_PERSON, int(people * _BYTES_A_PERSON))
 
+    def begin(self, question: Question, peers: Peers) -> None:
+        """Have the other owner begin its part.
+
+        Raises:
+            PeerError: it cannot be reached or failed.
+            Refusal: it refused.
+        """
+        site = self._at()
+        other = _shape(question, site.room).b.owner
+        messages.read(Begun, peers.call(other, site.begin), other)
+
     def run(
         self,
         question: Question,

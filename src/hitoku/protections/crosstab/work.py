@@ -128,11 +128,17 @@ class Work:
         width = schema_of(name, self.parameters).field(0).type.byte_width
         sorter = group.Sorter(width, sizes, memory=limits.RECORD_SORT_BYTES, folder=self.vault.work)
         self.progress.phase("masking this side's records", terms.total(self.side))
+        done = told = 0
         for domain, batches in sources(terms, self.side, rows, draws):
             masking = Masking(secrets_of(draws), domain, terms.run)
             for batch in self.executor.map(masking, batches):
                 sorter.push(batch.column(0), batch.column(1))
-                self.progress.advance(len(batch))
+                done += len(batch)
+                # In equal steps: batch by batch, it would tell where persons end and dummies begin.
+                step = done // limits.BATCH_ROWS * limits.BATCH_ROWS - told
+                self.progress.advance(step)
+                told += step
+        self.progress.advance(done - told)
         self.link.send_records(name, self.taken(sorter, len(sizes)))
 
     @staticmethod

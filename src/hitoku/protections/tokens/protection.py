@@ -99,6 +99,10 @@ class Tokens:
             return Cost(None, 0)
         return Cost(_START_SECONDS + sum(known) / _ROWS_A_SECOND, 0)
 
+    def begin(self, question: Question, peers: Peers) -> None:
+        """Nobody else takes part."""
+        del question, peers
+
     def run(
         self,
         question: Question,

@@ -3,7 +3,7 @@
 
 What is hashed is ``kind || 0x00 || parts joined by 0x1f``, each part normalised. A kind has no 0x00 in it and
 a part no 0x1f, so no two identifiers are hashed as one message. Of several kinds the first whose parts are
-all there counts, and no other: two ids of one person would count it twice.
+all there counts in a row; what a row has of later kinds is a link to it (`links`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from hitoku.errors import InputError
 from hitoku.hazmat import group
+from hitoku.protections.crosstab.prepare.links import Links
 from hitoku.protections.crosstab.prepare.normalise import SEPARATOR, Steps
 from hitoku.protections.crosstab.prepare.texts import joined
 
@@ -58,14 +59,15 @@ def check_type(kind: pa.DataType, table: str, column: str) -> None:
 
 
 def identified(
-    batch: pa.RecordBatch, kinds: Sequence[Kind], salt: bytes
+    batch: pa.RecordBatch, kinds: Sequence[Kind], salt: bytes, links: Links | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """The ids of a batch's rows.
 
     Args:
         batch: rows with the columns of the kinds.
         kinds: by priority.
-        salt: 32 bytes that the owners share, a secret.
+        salt: 32 bytes, the key of the hash.
+        links: takes note of what rows have of later kinds.
 
     Returns:
         Ids, ``(rows, 32)``, and which rows have one; the bytes of the others are zero.
@@ -73,21 +75,45 @@ def identified(
     rows = batch.num_rows
     ids = np.zeros((rows, ID), np.uint8)
     open_ = np.arange(rows)
-    for kind in kinds:
+    counts = np.zeros(rows, np.uint8)
+    for number, kind in enumerate(kinds):
+        if links is not None and number:
+            _link(batch, kind, salt, np.setdiff1d(np.arange(rows), open_), ids, counts, links)
         if not len(open_):
-            break
+            continue
         text, there = _identifier(batch, kind, None if len(open_) == rows else open_)
         if not there.all():
             text = text.filter(_boolean(there))
         codes = group.hmac_records(text, salt, prefix=kind.name.encode() + b"\0", threads=1)
         made = np.frombuffer(codes.buffers()[1], np.uint8).reshape(-1, ID)
-        if len(made) == rows:
+        if len(made) == rows and (links is None or len(kinds) == 1):
             return made, np.ones(rows, np.bool_)
         ids[open_[there]] = made
+        counts[open_[there]] = number
         open_ = open_[~there]
     usable = np.ones(rows, np.bool_)
     usable[open_] = False
     return ids, usable
+
+
+def _link(
+    batch: pa.RecordBatch,
+    kind: Kind,
+    salt: bytes,
+    rows: NDArray[np.int64],
+    ids: NDArray[np.uint8],
+    counts: NDArray[np.uint8],
+    links: Links,
+) -> None:
+    """Rows that have an id already, and an identifier of this later kind besides."""
+    if not len(rows):
+        return
+    text, there = _identifier(batch, kind, rows)
+    codes = group.hmac_records(
+        text.filter(_boolean(there)), salt, prefix=kind.name.encode() + b"\0", threads=1
+    )
+    made = np.frombuffer(codes.buffers()[1], np.uint8).reshape(-1, ID)
+    links.add(made, ids[rows[there]], counts[rows[there]])
 
 
 def _identifier(

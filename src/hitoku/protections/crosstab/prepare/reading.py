@@ -18,6 +18,7 @@ from hitoku.errors import LimitError
 from hitoku.executors.local import Local
 from hitoku.protections.crosstab.prepare.columns import Needed
 from hitoku.protections.crosstab.prepare.identify import ID, identified
+from hitoku.protections.crosstab.prepare.links import Links
 from hitoku.protections.crosstab.prepare.numbers import units
 from hitoku.protections.crosstab.prepare.side import Measure, Side
 from hitoku.protections.crosstab.prepare.spool import Spool
@@ -78,6 +79,7 @@ class _Part:
     digits: list[NDArray[np.uint16] | None]
     values: list[tuple[NDArray[np.int64], NDArray[np.bool_]] | None]
     spooled: list[pa.Array]
+    links: Links | None = None
 
 
 def read(
@@ -95,7 +97,8 @@ def read(
 
     def work(batch_of: Batch) -> _Part:
         batch = batch_of()
-        ids, usable = identified(batch, plan.kinds, salt)
+        found = Links(len(plan.kinds)) if len(plan.kinds) > 1 else None
+        ids, usable = identified(batch, plan.kinds, salt, found)
         total = batch.num_rows
         if not usable.all():
             ids = ids[usable]
@@ -109,9 +112,10 @@ def read(
             None if place is None else units(batch.column(place), measure.bounds.decimals)
             for place, measure in zip(plan.measures, side.measures, strict=True)
         ]
-        return _Part(total, ids, digits, values, [batch.column(place) for place, _ in plan.spooled])
+        return _Part(total, ids, digits, values, [batch.column(place) for place, _ in plan.spooled], found)
 
     parts: list[_Part] = []
+    links = Links(len(plan.kinds))
     with _spool(side, plan, folder) as spool:
         progress.phase("read the table")
         try:
@@ -123,6 +127,9 @@ def read(
                 if spool is not None:
                     spool.push(part.spooled)
                     part.spooled = []
+                if part.links is not None:
+                    links.take(part.links)
+                    part.links = None
                 parts.append(part)
                 progress.advance(part.rows)
         except RowError as error:
@@ -132,7 +139,7 @@ def read(
         if spool is not None:
             numbers, columns = spool.kept(side.conditions, plan.converted, progress)
             converted = dict(zip(plan.converted, columns, strict=False))
-    return _gathered(side, plan, parts, numbers, converted, domains, tally)
+    return _gathered(side, plan, parts, numbers, converted, domains, tally, links)
 
 
 def _spool(side: Side, plan: Needed, folder: Path | None) -> Any:
@@ -149,9 +156,11 @@ def _gathered(
     converted: dict[str, pa.Array],
     domains: Sequence[pa.Array],
     tally: Tally,
+    links: Links,
 ) -> Rows:
     """The parts in one, without the rows that conditions or domains leave out."""
-    ids = _chosen([part.ids for part in parts], numbers, np.zeros((0, ID), np.uint8))
+    # Links are of the whole table: who is whom does not depend on the question's conditions.
+    ids = links.followed(_chosen([part.ids for part in parts], numbers, np.zeros((0, ID), np.uint8)))
     for part in parts:
         part.ids = ids[:0]
     digits: list[NDArray[np.uint16]] = []
