@@ -111,6 +111,11 @@ MAX_PARCEL_ROW_BYTES: Final = 4 * 1024
 # --- runs: after this long, a run whose end nobody told counts as released ---
 RUN_SECONDS: Final = 1_800
 
+# --- runs of two owners, which outlive their request: how long they may take, and how many parts at once ---
+JOB_SECONDS: Final = 6 * 3_600
+MAX_PARTS_AT_ONCE: Final = 8
+JOB_DAYS: Final = 30
+
 # --- answers that a host keeps to give them again: all rooms together, the oldest are dropped ---
 MAX_KEPT_ANSWERS: Final = 1_000
 MAX_KEPT_ANSWERS_BYTES: Final = 256 * 1024 * 1024

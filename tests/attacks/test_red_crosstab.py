@@ -9,12 +9,19 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from tests.unit.protections.crosstab.test_shape import room
 from tests.unit.protections.crosstab.world import World, inputs, parameters
 
 from hitoku.ask.led import Led
+from hitoku.ask.receiver import Receiver
+from hitoku.disclosure.answer import Answer, Withheld
+from hitoku.disclosure.leakage import Leakage
+from hitoku.errors import Refusal
 from hitoku.node.jobs import Following, RunShelf
 from hitoku.protections.crosstab.vault import Vault
+from hitoku.room.canonical import agreement_hash
 from hitoku.room.jobs import Job, Part
 
 
@@ -97,3 +104,34 @@ def test_rows_that_a_kill_left_while_preparing_go_with_the_run(tmp_path, monkeyp
     vault.erase()
     assert not left.exists()
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("protection", ["tokens", "crosstab"])
+def test_an_owner_delivers_only_what_owners_compute(protection):
+    """Who computes with other owners is no host: an answer of another protection is not its to give."""
+    where = room()
+    run = "cd" * 16
+    answer = Answer(
+        table=pa.table({"n": pa.array([1], pa.int64())}),
+        withheld=Withheld(False, ()),
+        leakage=Leakage(()),
+        sql="SELECT 1",
+        question="sha256:" + "0" * 64,
+        room=agreement_hash(where.agreement),
+        run=run,
+        asker="airline",
+        receivers=("airline",),
+        protection=protection,
+        released_at="2026-01-01T00:00:00Z",
+        salt="0" * 64,
+    )
+    kept: list[Answer] = []
+    receiver = Receiver("airline", where, kept.append)
+    message = {"kind": "hitoku/deliver/1", "run": run, "answer": answer.to_message()}
+    if protection == "crosstab":
+        receiver.deliver("operator", message)
+    else:
+        with pytest.raises(Refusal) as caught:
+            receiver.deliver("operator", message)
+        assert caught.value.code == "DELIVERY_REFUSED"
+    assert len(kept) == (protection == "crosstab")

@@ -1,7 +1,7 @@
-//! What identifies a person to ids: HMAC-SHA256 under a key that the owners share (protocol, step 0).
+//! What identifies a person to ids: HMAC-SHA256 under a key that the owners have in common.
 //!
-//! Without the key an id says nothing of whom it is of. With it, whoever can guess an identifier can
-//! recognise its id, so ids stay at their owner: only masked points of them are sent.
+//! Whoever has the key and can guess an identifier recognises its id. So ids stay at their owner: only
+//! masked points of them are sent.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, make_array};

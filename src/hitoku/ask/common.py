@@ -75,7 +75,9 @@ def examine(
         verdict = candidate.supports(question, room)
         if not isinstance(verdict, Unsupported):
             place = candidate.place(question, room)
-            return Examined(question, plan_of(candidate, question, room, to, users_noise), candidate, place)
+            plan = plan_of(candidate, question, room, to, users_noise)
+            candidate.feasible(question, plan, room)
+            return Examined(question, plan, candidate, place)
         refused.append(verdict)
     raise Refusal(
         "NO_PROTECTION",

@@ -39,16 +39,22 @@ class Led:
     def begin(self, job: Job) -> bool:
         """Have the other owner begin its part, before this one waits for its turn. Returns whether it did.
 
-        The owners' consents are for soon. Where it does not begin, nothing of this member has left, so the run
-        is given up and costs this member nothing; the other owner's own record says what it costs there.
+        The owners' consents are for soon. Where it does not begin, nothing of this member has left, so the
+        run is given up and costs this member nothing; the other owner's own record says what it costs there.
         """
         if job.state is not JobState.OPEN:
             return True
         request = messages.read(messages.RunRequest, messages.decode(job.request, job.sender), job.sender)
-        examined = self._host.examined(job.sender, request)
         try:
-            self._host.runner(examined, request).begin(examined.question, self._host.peers)
+            examined = self._host.examined(job.sender, request)
+        except HitokuError:
+            return True  # `finish` tells
+        protection = self._host.runner(examined, request)
+        try:
+            protection.begin(examined.question, self._host.peers)
         except HitokuError as error:
+            if not protection.nothing_left():
+                return True  # it had begun before this process was started again: `finish` fails, and charges
             self._book.end(job.run, JobState.REFUSED, messages.encode(told(error)))
             self._host.records.abort(job.run, Role.HOST, "the other owner did not begin")
             outcome = messages.Settle(run=job.run, outcome="aborted")
@@ -63,7 +69,11 @@ class Led:
         """
         request = messages.read(messages.RunRequest, messages.decode(job.request, job.sender), job.sender)
         pace = Pace(self._host.clock, self._host.room.agreement.release.interval_seconds, job.taken_on)
-        examined = self._host.examined(job.sender, request)
+        try:
+            examined = self._host.examined(job.sender, request)
+        except HitokuError as error:  # a newer version of the room no longer allows it
+            self._gone(job, error)
+            return
         if job.state is JobState.OPEN:
             try:
                 protection = self._host.runner(examined, request)
@@ -139,6 +149,12 @@ class Led:
 
         self._host.records.reserve(own, self._host.room.agreement, beside=write)
         return runs.RunGoing(run=own.id).model_dump(mode="json")
+
+    def _gone(self, job: Job, error: Exception) -> None:
+        """The room no longer allows the question: what is released is not given any more, and charged."""
+        self._book.end(job.run, JobState.FAILED, messages.encode(told(error)))
+        self._host.records.fail(job.run, Role.HOST, type(error).__name__)
+        self._host.settle(self._host.room.agreement.owners(), messages.Settle(run=job.run, outcome="failed"))
 
     def _failed(self, run: str, examined: Examined, error: Exception) -> None:
         result = messages.encode(told(error))

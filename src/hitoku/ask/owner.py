@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hitoku.ask.common import examine, remembered, run_of, same_room
@@ -25,10 +25,27 @@ __all__ = ["Owner"]
 
 
 class Owner:
-    """An owner's side of a room."""
+    """An owner's side of a room.
 
-    def __init__(self, room: Room, peers: Peers, records: Records, keys: KeyStore, clock: Clock) -> None:
-        self._me = peers.me
+    Args:
+        room: the room, verified.
+        peers: the way to the others.
+        records: what the owner remembers.
+        keys: what it signs with.
+        clock: the time.
+        ready: refuses where this node itself would compute on these tables and does not have them.
+    """
+
+    def __init__(
+        self,
+        room: Room,
+        peers: Peers,
+        records: Records,
+        keys: KeyStore,
+        clock: Clock,
+        ready: Callable[[tuple[str, ...]], None] = lambda _: None,
+    ) -> None:
+        self._me, self._ready = peers.me, ready
         self._room, self._peers, self._records, self._keys, self._clock = room, peers, records, keys, clock
 
     def consent(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +137,8 @@ class Owner:
         self._own(question.owners)
         exchange_heads(self._records, self._room, self._peers, (sender, request.host))
         mine = tuple(t for t in question.tables if (o := agreement.table(t)) and o.owner == self._me)
+        if examined.protection.by_owners and request.repeats is None:
+            self._ready(mine)
         run = run_of(
             request.run,
             Role.OWNER,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hitoku import limits
 from hitoku.ask.common import Examined, examine, same_room
 from hitoku.errors import Refusal
 from hitoku.ports import Clock, Peers
@@ -85,6 +86,14 @@ class Partner:
             host=sender,
             run=request.run,
         )
+        if self.jobs.parts() >= limits.MAX_PARTS_AT_ONCE:
+            # Refused, not kept waiting: two nodes that wait for each other would wait for ever.
+            raise Refusal(
+                "BUSY",
+                f"{self.peers.me!r} takes part in {limits.MAX_PARTS_AT_ONCE} runs already",
+                owner=self.peers.me,
+                remedy="ask again when one of them has ended",
+            )
         job = Job(request.run, Part.PARTNER, sender, content)
 
         def write(connection: Connection) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: S608 - this file writes SQL from checked names; no asker's text comes here
-"""The process that reads a table of a DuckDB file: one request on standard input, its rows on standard output.
+"""The process that reads a table of a DuckDB file: a request on standard input, rows on standard output.
 
 A database file is read in a process of its own like everything DuckDB does with members' rows: a damaged file
 must not end the node, and what the file holds besides tables (views that read other files, settings) must not

@@ -159,8 +159,7 @@ def decrypt(column: pa.Array, key: ElGamalKey, log: DiscreteLog, *, threads: int
 class Sums:
     """Ciphertexts of the right list's matched records added up per cell.
 
-    Only the ciphertexts of matched records are decoded. Where the other party may send bad ones to learn
-    from a refusal which record matched, run `check_points` over all of them first.
+    All ciphertexts are decoded, matched or not: nobody learns from a refusal which record matched.
 
     Args:
         matches: what the join found.
@@ -179,8 +178,8 @@ class Sums:
             threads: every core that the process may use by default.
 
         Raises:
-            RecordError: a matched ciphertext has a point that is the identity or not canonical; nothing
-                of the piece was added.
+            RecordError: a ciphertext, matched or not, has a point that is the identity or not canonical;
+                the first such row is named, and nothing of the piece was added.
         """
         with kernel():
             self._sums.add(column, at, start, threads or cores())

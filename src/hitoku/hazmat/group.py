@@ -139,14 +139,12 @@ def hash_to_group(ids: pa.Array, *, domain: bytes, run: bytes, threads: int | No
         return _core.group_hash(ids, domain, run, threads or cores())
 
 
-def hmac_records(
-    texts: pa.Array, key: bytes, *, prefix: bytes = b"", threads: int | None = None
-) -> pa.Array:
-    """HMAC-SHA256 of ``prefix || text``: ids of 32 bytes, which only holders of the key can make.
+def hmac_records(texts: pa.Array, key: bytes, *, prefix: bytes = b"", threads: int | None = None) -> pa.Array:
+    """HMAC-SHA256 of ``prefix || text``: ids of 32 bytes. Whoever has the key can try texts out.
 
     Args:
         texts: string or binary, large or not, without NULLs.
-        key: 32 secret bytes that all owners of the tables share.
+        key: 32 bytes, the same for all tables whose ids are to be compared.
         prefix: what comes before every text, e.g. what kind of text it is.
         threads: every core that the process may use by default.
 

@@ -204,7 +204,7 @@ class JobRunner:
 
         What nobody can be waiting for any more is ended; its charge stays.
         """
-        oldest = datetime.now(UTC) - timedelta(seconds=2 * limits.RUN_SECONDS)
+        oldest = datetime.now(UTC) - timedelta(seconds=limits.JOB_SECONDS)
         found = 0
         self._shelf.clean()
         for job in self._jobs().unfinished():
@@ -216,7 +216,11 @@ class JobRunner:
         return found
 
     def look(self) -> None:
-        """End the other owner's jobs whose leader has ended the run; its word may have been lost."""
+        """End the other owner's jobs whose leader has ended the run; its word may have been lost.
+
+        And forget what ended long ago.
+        """
+        self._jobs().forget(datetime.now(UTC) - timedelta(days=limits.JOB_DAYS))
         for job in self._jobs().unfinished():
             if job.part is Part.PARTNER and job.state is JobState.RELEASED and self._ended(job):
                 self.over(job.run, released=True)

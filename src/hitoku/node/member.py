@@ -181,7 +181,25 @@ class LocalNode:
             self.records.store.close()
 
     def _owner(self) -> way.Owner:
-        return way.Owner(self.room, self.peers, self.records, self._directory.keys(), self._clock)
+        return way.Owner(
+            self.room, self.peers, self.records, self._directory.keys(), self._clock, self._has_tables
+        )
+
+    def _has_tables(self, tables: tuple[str, ...]) -> None:
+        """Refuse, before anything is charged, where this node does not know where its own tables are."""
+        from hitoku.node.people import settings_of
+
+        for table in tables:
+            try:
+                settings_of(self._directory, self.room, table)
+            except InputError:
+                me = self._directory.name
+                raise Refusal(
+                    "TABLE_NOT_AT_NODE",
+                    f"the node of {me!r} does not know where its table {table!r} is",
+                    owner=me,
+                    remedy=f"{me} says so with `hitoku table add`",
+                ) from None
 
     def _host(self, progress: Progress | None = None, executor: Executor | None = None) -> way.Host:
         return way.Host(
@@ -332,7 +350,10 @@ class LocalNode:
     def _keep(self, answer: Answer) -> None:
         place = self._directory.path / "answers"
         place.mkdir(exist_ok=True)
-        write_whole(place / f"{answer.run}.json", json.dumps(answer.to_dict(), allow_nan=False).encode())
+        file, content = place / f"{answer.run}.json", json.dumps(answer.to_dict(), allow_nan=False).encode()
+        if file.exists() and file.read_bytes() != content:
+            raise Refusal("DELIVERY_REFUSED", f"{self._directory.name!r} has another answer of this run")
+        write_whole(file, content)
 
 
 class _Part:

@@ -74,6 +74,11 @@ Listen = Annotated[str, AfterValidator(_listen)]
 Health = Annotated[str, AfterValidator(_loopback)]
 
 
+def _toml(value: object) -> str:
+    """A text or list of texts as TOML, which knows no surrogates and no plain DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -114,13 +119,13 @@ class TableSettings(_Part):
 
     def lines(self) -> list[str]:
         """As TOML."""
-        made = ["[[tables]]", f"name = {json.dumps(self.name)}", f"source = {json.dumps(self.source)}"]
+        made = ["[[tables]]", f"name = {_toml(self.name)}", f"source = {_toml(self.source)}"]
         if self.room is not None:
-            made.append(f"room = {json.dumps(self.room)}")
+            made.append(f"room = {_toml(self.room)}")
         for name, mapping in (("columns", self.columns), ("person", self.person)):
             if mapping:
                 made += ["", f"[tables.{name}]"]
-                made += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in mapping.items()]
+                made += [f"{_toml(k)} = {_toml(v)}" for k, v in mapping.items()]
         return made
 
 

@@ -115,6 +115,14 @@ class Protection(Protocol):
         """What a run would cost."""
         ...
 
+    def feasible(self, question: Question, plan: DisclosurePlan, room: Room) -> None:
+        """Refuse, before anything is charged, what could not be computed under that plan on any data.
+
+        Raises:
+            Refusal: it could not.
+        """
+        ...
+
     def begin(self, question: Question, peers: Peers) -> None:
         """Of a long run: have the others begin their parts. May be said twice.
 
@@ -122,6 +130,10 @@ class Protection(Protocol):
             PeerError: one cannot be reached or failed.
             Refusal: one refused.
         """
+        ...
+
+    def nothing_left(self) -> bool:
+        """Of a long run: whether nothing that tells of data has left this member yet."""
         ...
 
     def run(

@@ -78,9 +78,17 @@ class Absent:
         del question, stats
         return Cost(None, None)
 
+    def feasible(self, question: Question, plan: DisclosurePlan, room: Room) -> None:
+        """Nothing is known beforehand."""
+        del question, plan, room
+
     def begin(self, question: Question, peers: Peers) -> None:
         """Nobody takes part."""
         del question, peers
+
+    def nothing_left(self) -> bool:
+        """It is no long run."""
+        return False
 
     def run(
         self,

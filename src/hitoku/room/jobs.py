@@ -21,6 +21,7 @@ from hitoku.room.store import Store
 __all__ = ["Job", "JobState", "Jobs", "Part"]
 
 _FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_ENDED = ("done", "failed", "refused")
 
 
 class Part(StrEnum):
@@ -33,8 +34,8 @@ class Part(StrEnum):
 class JobState(StrEnum):
     """Where a job stands.
 
-    `released` has a result that not everybody may have got yet; of a `refused` one nothing has left this member,
-    since the other owner did not begin.
+    `released` has a result that not everybody may have got yet; of a `refused` one nothing has left this
+    member, since the other owner did not begin.
     """
 
     OPEN = "open"
@@ -114,16 +115,26 @@ class Jobs:
             ).all()
         return tuple(_job(row) for row in rows)
 
+    def parts(self) -> int:
+        """How many runs of others this member takes part in just now."""
+        known = tables.jobs.c
+        here = (known.room == self._room) & (known.part == str(Part.PARTNER))
+        with self._store.reading() as connection:
+            count = connection.scalar(
+                sa.select(sa.func.count()).where(here, known.state == str(JobState.OPEN))
+            )
+        return int(count or 0)
+
     def move(self, connection: Connection, run: str, state: JobState, result: bytes | None = None) -> None:
         """Set a job's state, and its result where one is given, within the caller's transaction.
 
         An end is final: nothing changes a job that has come to one.
         """
-        known, ended = tables.jobs.c, (str(JobState.DONE), str(JobState.FAILED))
+        known = tables.jobs.c
         values = {"state": str(state)} | ({} if result is None else {"result": result})
         connection.execute(
             sa.update(tables.jobs)
-            .where(known.run == run, known.room == self._room, known.state.not_in(ended))
+            .where(known.run == run, known.room == self._room, known.state.not_in(_ENDED))
             .values(**values)
         )
 
@@ -135,12 +146,11 @@ class Jobs:
     def forget(self, before: datetime) -> int:
         """Delete what is left of jobs that ended and were taken on before that time."""
         known = tables.jobs.c
-        ended = (str(JobState.DONE), str(JobState.FAILED), str(JobState.REFUSED))
         with self._store.transaction() as connection:
             done = connection.execute(
                 sa.delete(tables.jobs).where(
                     known.room == self._room,
-                    known.state.in_(ended),
+                    known.state.in_(_ENDED),
                     known.created < before.strftime(_FORMAT),
                 )
             )

@@ -278,8 +278,16 @@ class Records:
         """Charge the runs whose end this member never heard of. Returns how many there were."""
         run = tables.runs.c
         oldest = _time(self._clock.now() - timedelta(seconds=limits.RUN_SECONDS))
+        # Runs that outlive their request end with their job, not by the clock.
+        job = tables.jobs.c
+        under_way = sa.select(job.run).where(
+            job.room == self.room, job.state.in_((str(JobState.OPEN), str(JobState.RELEASED)))
+        )
         open_runs = sa.select(run.run).where(
-            run.room == self.room, run.state == str(RunState.RESERVED), run.created < oldest
+            run.room == self.room,
+            run.state == str(RunState.RESERVED),
+            run.created < oldest,
+            sa.func.substr(run.run, sa.func.length(run.role) + 2).not_in(under_way),
         )
         with self.store.reading() as connection:
             if connection.scalar(open_runs.limit(1)) is None:

@@ -58,7 +58,7 @@ class PostgresSource:
         self._table = table
         if uri.password is not None or "password" in parameters:
             raise InputError(
-                f"{self.name}: a password has no place in a URI; set PGPASSWORD, or name a file with passfile="
+                f"{self.name}: a password has no place in a URI; use PGPASSWORD or a password file"
             )
         unknown = sorted(parameters.keys() - _PARAMETERS)
         if unknown:
@@ -137,7 +137,7 @@ class PostgresSource:
 def _explained(error: Exception) -> str:
     state = getattr(error, "sqlstate", None)
     if not isinstance(state, str) or not state.isalnum():
-        return "the server cannot be reached, refuses the login or broke off; psql with the same settings says more"
+        return "the server cannot be reached, refuses the login or broke off; psql tells more"
     words = _WORDS.get(state) or _WORDS.get(state[:2])
     return f"{words} (SQLSTATE {state})" if words else f"the server refuses (SQLSTATE {state[:5]})"
 

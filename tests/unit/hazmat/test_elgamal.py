@@ -230,7 +230,7 @@ def test_lists_that_cannot_be_joined_are_refused_with_side_and_row():
     assert group.join(good, good).counts().to_pylist() == [30]
 
 
-def test_a_spoilt_ciphertext_is_named_if_it_matched_and_adds_nothing():
+def test_a_spoilt_ciphertext_is_named_whether_it_matched_or_not_and_adds_nothing():
     key = group.new_elgamal_key()
     tags = group.tags(group.random_points(20), group.new_key())
     groups = pa.array([0] * 20, pa.uint16())
@@ -240,11 +240,12 @@ def test_a_spoilt_ciphertext_is_named_if_it_matched_and_adds_nothing():
     bad = list(made)
     bad[3] = bytes(64)  # of a record that did not match
     bad[11] = made[11][:32] + bytes(32)
-    with pytest.raises(group.RecordError) as caught:
-        sums.add(group.records(b"".join(bad), 64))
-    assert (caught.value.code, caught.value.row) == ("identity", 11)
-    with pytest.raises(group.RecordError) as caught:
-        group.check_points(group.records(b"".join(bad), 64))
-    assert caught.value.row == 3
+    for row in (3, 11):
+        for threads in (1, 2):
+            with pytest.raises(group.RecordError) as caught:
+                sums.add(group.records(b"".join(bad), 64), threads=threads)
+            assert (caught.value.code, caught.value.row) == ("identity", row)
+        assert sums.result().to_pylist() == [bytes(64)]
+        bad[3] = made[3]
     sums.add(group.records(b"".join(made), 64))
     assert opened(sums.result(), key) == [sum(range(5, 20))]

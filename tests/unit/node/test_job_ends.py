@@ -81,7 +81,7 @@ def test_work_under_way_stops_at_its_next_step_and_leaves_nothing(
             codes.append(error.code)
             raise
 
-    runner = JobRunner(lambda: jobs, shelf, work, lambda job: False)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: False, lambda job: True)
     runner.start(RUN)
     assert began.wait(SECONDS)
     runner.over(RUN)
@@ -100,7 +100,7 @@ def test_the_leaders_word_is_how_a_run_ended(
     """It may come before this side has written down that its part is done."""
     add(records, jobs, clock)
     path = secret(shelf)
-    runner = JobRunner(lambda: jobs, shelf, lambda job, following: None, lambda job: False)
+    runner = JobRunner(lambda: jobs, shelf, lambda job, following: None, lambda job: False, lambda job: True)
     runner.over(RUN, released=released)
     runner.over(RUN, released=not released)
     assert state(jobs) is end
@@ -116,7 +116,7 @@ def test_errors_of_any_kind_end_a_run_without_a_word_of_them(
         secret(shelf)
         raise ValueError("PLANTED")
 
-    runner = JobRunner(lambda: jobs, shelf, work, lambda job: False)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: False, lambda job: True)
     runner.start(RUN)
     assert runner.wait(SECONDS)
     assert state(jobs) is JobState.FAILED
@@ -129,7 +129,7 @@ def test_what_a_process_left_of_ended_runs_is_erased_by_the_next(
 ) -> None:
     add(records, jobs, clock)
     path = secret(shelf)
-    runner = JobRunner(lambda: jobs, shelf, lambda job, following: None, lambda job: False)
+    runner = JobRunner(lambda: jobs, shelf, lambda job, following: None, lambda job: False, lambda job: True)
     shelf.clean()
     assert path.exists()  # the run goes on
     jobs.end(RUN, JobState.FAILED)
@@ -143,7 +143,9 @@ def test_a_side_that_is_done_asks_whether_the_run_is_over(
     add(records, jobs, clock)
     jobs.end(RUN, JobState.RELEASED)
     over = [False, True]
-    runner = JobRunner(lambda: jobs, shelf, lambda job, following: None, lambda job: over.pop(0))
+    runner = JobRunner(
+        lambda: jobs, shelf, lambda job, following: None, lambda job: over.pop(0), lambda job: True
+    )
     runner.look()
     assert state(jobs) is JobState.RELEASED
     runner.look()
@@ -177,3 +179,39 @@ def test_what_was_given_up_before_it_began_costs_nothing_and_never_begins(
     with pytest.raises(Refusal):
         records.while_reserved("1" * 32, Role.OWNER, lambda connection: wrote.append("third"))
     assert wrote == ["first"]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_run_is_given_up_free_only_where_nothing_has_left(left: bool, tmp_path: Path) -> None:
+    """Whoever refuses to begin again after a restart has seen the sizes already."""
+    from types import SimpleNamespace
+
+    from hitoku.ask.led import Led
+    from hitoku.errors import Refusal
+    from hitoku.protections.crosstab import Crosstab
+    from hitoku.transport import messages
+
+    said: list[object] = []
+    if left:
+        (tmp_path / "left-offer-a").touch()
+
+    def refuses(*_: object) -> None:
+        raise Refusal("RUN_ENDED", "no")
+
+    protection = Crosstab(SimpleNamespace(vault=tmp_path))  # type: ignore[arg-type]
+    protection.begin = refuses  # type: ignore[method-assign]
+    host = SimpleNamespace(
+        jobs=SimpleNamespace(end=lambda run, state, result: said.append(state)),
+        records=SimpleNamespace(abort=lambda *given: said.append("given back")),
+        peers=SimpleNamespace(me="airport"),
+        examined=lambda *_: SimpleNamespace(question=SimpleNamespace(owners=("airport", "registry"))),
+        runner=lambda *_: protection,
+        settle=lambda owners, settle: said.append(settle.outcome),
+    )
+    request = messages.RunRequest(
+        sql="SELECT 1", room="sha256:" + "0" * 64, run=RUN, receivers=["airport"], protection="crosstab",
+        consents=[],
+    )  # fmt: skip
+    job = Job(RUN, Part.LEAD, "airport", messages.encode(request.model_dump(mode="json")))
+    assert Led(host).begin(job) is left  # type: ignore[arg-type]
+    assert said == ([] if left else [JobState.REFUSED, "given back", "aborted"])

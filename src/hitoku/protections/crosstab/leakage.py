@@ -20,8 +20,9 @@ __all__ = ["FOLLOWS", "crosstab_leakage"]
 FOLLOWS: Final = (
     "both owners run the program as agreed, decisional Diffie-Hellman is hard in ristretto255 and its hash "
     "is a random oracle; not covered, and not noticed: {a} leaving out its dummies (then {b}'s noise is "
-    "lost), {b} encrypting values beyond the bounds, {a} putting one sum into several cells; transcripts "
-    "kept for years fall to a quantum computer or to a leaked key"
+    "lost), {b} encrypting values beyond the bounds, {a} putting one sum into several cells or shifting it "
+    "so that {b} cannot open it; how long each takes; transcripts kept for years fall to a quantum computer "
+    "or to a leaked key"
 )
 
 

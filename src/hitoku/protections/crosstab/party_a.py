@@ -93,14 +93,17 @@ def _send_cells(work: Work, terms: Terms, draws: Draws) -> None:
     ]
     columns = [integers("q", noised)]
     if parameters.sums:
-        columns += _ciphertexts(kept, matches, terms, draws)
+        columns += _ciphertexts(work, kept, matches, terms, draws)
     kept.unlink()
     schema = schema_of("cells-a", parameters)
     work.link.send("cells-a", [pa.RecordBatch.from_arrays(columns, schema=schema)])
 
 
-def _ciphertexts(kept: Path, matches: group.Matches, terms: Terms, draws: Draws) -> list[pa.Array]:
-    """Each cell's ciphertexts of each sum added up, with zeta added and under fresh randomness."""
+def _ciphertexts(work: Work, kept: Path, matches: group.Matches, terms: Terms, draws: Draws) -> list[pa.Array]:
+    """Each cell's ciphertexts of each sum added up, with zeta added and under fresh randomness.
+
+    `Sums` refuses a ciphertext that is none, of whatever record: no refusal tells which match.
+    """
     parameters = terms.parameters
     totals = [group.Sums(matches) for _ in parameters.sums]
     start = 0
@@ -108,7 +111,8 @@ def _ciphertexts(kept: Path, matches: group.Matches, terms: Terms, draws: Draws)
         while piece := file.read(_PIECE * parameters.width):
             column = group.records(piece, parameters.width)
             for number, total in enumerate(totals):
-                total.add(column, at=group.POINT + number * group.CIPHERTEXT, start=start)
+                with work.link.blamed("points-b", start):
+                    total.add(column, at=group.POINT + number * group.CIPHERTEXT, start=start)
             start += len(column)
     return [
         group.add_values(terms.public, total.result(), integers("q", zeta))

@@ -10,10 +10,11 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from hitoku import limits
 from hitoku.disclosure.cells import Cells
 from hitoku.disclosure.laplace import delta_of_a_figure, dummies_of
 from hitoku.disclosure.leakage import Leakage
-from hitoku.errors import EngineError, PeerError, Refusal
+from hitoku.errors import EngineError, LimitError, PeerError, Refusal
 from hitoku.protections.base import Cost, Supported, TableStats, Unsupported
 from hitoku.protections.crosstab.leakage import crosstab_leakage
 from hitoku.protections.crosstab.shape import Shape, ShapeSide, recognise
@@ -110,6 +111,23 @@ class Crosstab:
         people = sum(known) + 2 * cells * dummies_of(users, delta_of_a_figure(question.privacy))
         return Cost(people * _SECONDS_A_PERSON, int(people * _BYTES_A_PERSON))
 
+    def feasible(self, question: Question, plan: DisclosurePlan, room: Room) -> None:
+        """Refuse what would fail however few people there are: too many dummies, sums too wide to open.
+
+        Raises:
+            Refusal: ``TOO_LARGE``; says the numbers.
+        """
+        try:
+            made = parameters(question, plan, _shape(question, room), "0" * 32)
+            made.check_sums(made.dummies)
+        except LimitError as error:
+            raise Refusal(
+                "TOO_LARGE",
+                str(error),
+                rule="crosstab",
+                remedy="group by fewer or coarser columns, ask for less noise, or agree on lower bounds",
+            ) from None
+
     def begin(self, question: Question, peers: Peers) -> None:
         """Have the other owner begin its part.
 
@@ -119,7 +137,11 @@ class Crosstab:
         """
         site = self._at()
         other = _shape(question, site.room).b.owner
-        messages.read(Begun, peers.call(other, site.begin), other)
+        messages.read(Begun, _called(peers, other, site.begin), other)
+
+    def nothing_left(self) -> bool:
+        """Whether no byte of a message of this side may have left: not even the noised sizes."""
+        return not any(self._at().vault.glob("left-*"))
 
     def run(
         self,
@@ -137,11 +159,9 @@ class Crosstab:
             InputError: this owner's table is not as declared.
             LimitError: the sums could not be opened within the limits; says the number.
         """
-        site = self._at()
-        shape = _shape(question, site.room)
-        other = shape.b.owner
+        shape = _shape(question, self._at().room)
         progress.phase("begin")
-        messages.read(Begun, _called(peers, other, site.begin), other)
+        self.begin(question, peers)
         figures = self._party(question, plan, shape, "a", executor, progress)
         return Cells(question.hash, _table(shape, figures), frozenset({"noise"}))
 
@@ -183,6 +203,7 @@ class Crosstab:
             site.parcels,
             executor,
             progress,
+            wait=limits.JOB_SECONDS,
         )
         return party.run(lambda: site.prepare(mine))
 

@@ -227,6 +227,19 @@ def _sided(block: Block, tables: dict[str, Table], part: Part) -> Shape | Unsupp
         )
     sums = tuple(f for f in part.figures if f.kind is FigureKind.SUM)
     a, b = sides
+    if len(sums) > limits.MAX_CROSSTAB_SUMS:
+        return Unsupported(
+            f"private cross statistics add up at most {limits.MAX_CROSSTAB_SUMS} columns at a time",
+            "ask for some of them in a question of their own",
+        )
+    for figure in sums:
+        column = None if figure.column is None else b.table.column(figure.column.column)
+        if column is not None and column.nullable:
+            return Unsupported(
+                f"private cross statistics give every person one value, and {b.table.name}.{column.name} may "
+                "be NULL",
+                "declare the column as not nullable",
+            )
     return Shape(a, ShapeSide(b.table, b.person, b.groups, b.conditions, sums), part)
 
 

@@ -243,10 +243,7 @@ class Vault:
 
     @property
     def told(self) -> bool:
-        """Whether the message that carries the result's noise, tags-a or cells-a, may have left.
-
-        Until then a run may be given up without a charge.
-        """
+        """Whether the message that carries the result's noise, tags-a or cells-a, may have left."""
         return self.has_left(_TELLING[self.side])
 
     # --- the end ---

@@ -148,14 +148,13 @@ class Work:
             yield from sorter.take(number)
 
     def raised(self, terms: Terms, draws: Draws) -> Iterator[Raised]:
-        """The other side's records, checked, each with its tag.
+        """The other side's records, each with its tag; their ciphertexts are not looked at.
 
         Raises:
-            PeerError: a record is out of order or group, or one of its points is none or the identity.
+            PeerError: a record is out of order or group, or its point is none or the identity.
         """
         peer = other(self.side)
         name = f"points-{peer}"
-        sums = len(self.parameters.sums) if peer == "b" else 0
         width = schema_of(name, self.parameters).field(0).type.byte_width
         order = Order(terms.sizes(peer), width, group.POINT)
         under_way: deque[tuple[pa.Array, list[tuple[int, int]]]] = deque()
@@ -168,7 +167,7 @@ class Work:
                 yield batch
 
         self.progress.phase("raising the other side's points", terms.total(peer))
-        results = self.executor.map(Raising(draws.mask, sums), incoming())
+        results = self.executor.map(Raising(draws.mask), incoming())
         done = 0
         while True:
             with self.link.blamed(name, done):

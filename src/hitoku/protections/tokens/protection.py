@@ -99,9 +99,17 @@ class Tokens:
             return Cost(None, 0)
         return Cost(_START_SECONDS + sum(known) / _ROWS_A_SECOND, 0)
 
+    def feasible(self, question: Question, plan: DisclosurePlan, room: Room) -> None:
+        """Nothing is known beforehand."""
+        del question, plan, room
+
     def begin(self, question: Question, peers: Peers) -> None:
         """Nobody else takes part."""
         del question, peers
+
+    def nothing_left(self) -> bool:
+        """It is no long run."""
+        return False
 
     def run(
         self,

@@ -190,7 +190,7 @@ def test_functions_for_workers_are_plain_values():
             assert masking(batch.slice(3, 5)).equals(done.slice(3, 5))
             # With its secrets on another way.
             assert Masking(b"", domain, terms.run).apply(masking.secrets, batch).equals(done)
-            raising = Raising(draws.mask, 1)
+            raising = Raising(draws.mask)
             tags = pickle.loads(pickle.dumps(raising))(done.select([0]))
             assert tags.column(0).type.byte_width == 12
             assert masking.secrets.hex() not in repr(masking)

@@ -7,8 +7,9 @@ what was clamped is told to nobody here; `survey` tells a table's owner, on its 
 
 from __future__ import annotations
 
+from hitoku.protections.crosstab.prepare.columns import find, identifiers
 from hitoku.protections.crosstab.prepare.prepare import prepare
 from hitoku.protections.crosstab.prepare.side import Dimension, Measure, Side
 from hitoku.protections.crosstab.prepare.survey import Survey, survey
 
-__all__ = ["Dimension", "Measure", "Side", "Survey", "prepare", "survey"]
+__all__ = ["Dimension", "Measure", "Side", "Survey", "find", "identifiers", "prepare", "survey"]

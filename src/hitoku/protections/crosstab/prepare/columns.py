@@ -19,12 +19,13 @@ from hitoku.errors import InputError
 from hitoku.protections.crosstab.prepare.identify import Kind, check_type
 from hitoku.protections.crosstab.prepare.normalise import Steps
 from hitoku.room.agreement import Column, ColumnType
+from hitoku.room.crosstab import PersonIdentifier
 
 if TYPE_CHECKING:
     from hitoku.protections.crosstab.prepare.side import Side
     from hitoku.sources.base import Source
 
-__all__ = ["Needed", "find", "needed", "sql_type"]
+__all__ = ["Needed", "find", "identifiers", "needed", "sql_type"]
 
 _SQL: Final = {
     ColumnType.STRING: "VARCHAR",
@@ -92,6 +93,23 @@ def find(schema: pa.Schema, table: str, wanted: str) -> int:
     return found[0]
 
 
+def identifiers(
+    side: Side, source: Source, columns: Mapping[str, str], person: Mapping[str, Sequence[str]]
+) -> list[tuple[PersonIdentifier, list[int]]]:
+    """The kinds of identifiers that the source has, by priority, and the places of each one's parts.
+
+    Raises:
+        InputError: a kind is not the room's, or a column is missing or cannot identify anybody.
+    """
+    made = []
+    for identifier, names in side.kinds(person, columns):
+        places = [find(source.schema, side.table.name, name) for name in names]
+        for name, place in zip(names, places, strict=True):
+            check_type(source.schema.types[place], side.table.name, name)
+        made.append((identifier, places))
+    return made
+
+
 def needed(
     side: Side, source: Source, columns: Mapping[str, str], person: Mapping[str, Sequence[str]]
 ) -> Needed:
@@ -112,23 +130,22 @@ def needed(
         raise InputError(f"table {table}: the room's table has no column {unknown[0]}")
     slots: dict[int, int] = {}
 
-    def slot(name: str) -> int:
-        return slots.setdefault(find(schema, table, name), len(slots))
+    def slot(place: int) -> int:
+        return slots.setdefault(place, len(slots))
 
     kinds = []
-    for identifier, names in side.kinds(person, columns):
-        for name in names:
-            check_type(schema.types[find(schema, table, name)], table, name)
+    for identifier, parts in identifiers(side, source, columns, person):
         steps = Steps(identifier.normalise, side.calling_code)
-        kinds.append(Kind(identifier.kind, steps, tuple(slot(name) for name in names)))
+        kinds.append(Kind(identifier.kind, steps, tuple(map(slot, parts))))
     places: dict[str, int] = {}
     engine: dict[str, EngineColumn] = {}
 
     def room(name: str, *, always: bool) -> int | None:
         """A column of the room in a batch; None where it goes through the engine."""
         declared = side.declared(name)
-        places[name] = slot(columns.get(name, name))
-        direct = _is(schema.types[find(schema, table, columns.get(name, name))], declared)
+        place = find(schema, table, columns.get(name, name))
+        places[name] = slot(place)
+        direct = _is(schema.types[place], declared)
         if always or not direct:
             engine[name] = EngineColumn(name, sql_type(declared), encrypted=False)
         return places[name] if direct else None

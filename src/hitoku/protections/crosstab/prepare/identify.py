@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the columns that identify a person to its id: HMAC-SHA256 under the owners' salt.
+"""From the columns that identify a person to its id: HMAC-SHA256 under the room's salt.
 
 What is hashed is ``kind || 0x00 || parts joined by 0x1f``, each part normalised. A kind has no 0x00 in it and
 a part no 0x1f, so no two identifiers are hashed as one message. Of several kinds the first whose parts are

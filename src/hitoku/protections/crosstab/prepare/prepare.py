@@ -49,7 +49,7 @@ def prepare(
     Args:
         side: what the room and the question want.
         source: the member's table.
-        salt: 32 secret bytes that both owners hold.
+        salt: 32 bytes that both owners have in common.
         columns: source columns by room column; the same name where nothing is said.
         person: source columns by kind of identifier; the person's column for the first where nothing is said.
         folder: where a temporary file may stand that only this user can read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,8 @@ class Survey:
 
     Attributes:
         rows: all rows.
-        people: distinct persons among the rows that count.
-        duplicates: rows that count beyond the first of a person.
+        people: distinct persons.
+        duplicates: rows with an identifier, beyond the first of a person.
         unusable: rows without a usable identifier.
         outside: by dimension, rows with an identifier and a value outside the domain.
         missing: by measure, rows with an identifier and no number.
@@ -58,6 +58,9 @@ def survey(
     progress: Progress | None = None,
 ) -> Survey:
     """Read a whole table and count; arguments and errors as for `prepare`."""
+    # Nothing is left out for a value: which dimensions a question groups by is not known yet.
+    kept = tuple(replace(d, other=d.other or d.domain[0]) for d in side.dimensions)
+    side = replace(side, dimensions=kept)
     plan = needed(side, source, columns or {}, person or {})
     rows = read(side, source, plan, secrets.token_bytes(ID), folder, progress or NoProgress())
     _, starts = by_id(rows.ids)
