@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from hitoku import limits
 from hitoku.room.jobs import Job, Jobs, JobState, Part
 from hitoku.room.records import Records
 from hitoku.room.runs import Role, Run, RunState
@@ -99,3 +100,32 @@ def test_one_run_has_one_job(records, jobs, clock) -> None:
     records.beside(lambda c: jobs.add(c, job(), clock.now()))
     with pytest.raises(sa.exc.IntegrityError):
         records.beside(lambda c: jobs.add(c, job(part=Part.PARTNER), clock.now()))
+
+
+def test_a_run_that_takes_long_keeps_its_release(records, jobs, place, clock) -> None:
+    """What charges runs whose end nobody told leaves alone those that are still under way."""
+    records.reserve(a_run(RUN), place.agreement, beside=lambda c: jobs.add(c, job(), clock.now()))
+    records.reserve(a_run(OTHER), place.agreement)
+    clock.pass_seconds(limits.RUN_SECONDS + 1)
+    assert records.recover() == 1
+    assert records.state(OTHER, Role.HOST) is RunState.COMMITTED
+    entry = records.commit(
+        RUN, Role.HOST, {"answer": "a"}, beside=lambda c: jobs.move(c, RUN, JobState.RELEASED, b"answer")
+    )
+    assert entry is not None
+    assert jobs.find(RUN).result == b"answer"
+
+
+def test_a_run_whose_job_has_ended_is_charged_like_any_other(records, jobs, place, clock) -> None:
+    records.reserve(a_run(RUN), place.agreement, beside=lambda c: jobs.add(c, job(), clock.now()))
+    jobs.end(RUN, JobState.FAILED)
+    clock.pass_seconds(limits.RUN_SECONDS + 1)
+    assert records.recover() == 1
+
+
+def test_parts_under_way_are_counted(records, jobs, clock) -> None:
+    for number, part in enumerate((Part.PARTNER, Part.PARTNER, Part.LEAD)):
+        records.beside(lambda c, n=number, p=part: jobs.add(c, job(str(n) * 32, p), clock.now()))
+    assert jobs.parts() == 2
+    jobs.end("0" * 32, JobState.RELEASED)
+    assert jobs.parts() == 1
