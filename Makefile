@@ -32,7 +32,7 @@ demo: $(BIN)/uv ## two companies, one question, no row shown
 	$(BIN)/hitoku demo tokens
 
 test: $(BIN)/uv ## the suite, less what takes long (`test-slow`) and what needs Spark (`test-spark`)
-	$(SYNC) --extra demo --extra febrl --extra dev
+	$(SYNC) --extra demo --extra febrl --extra postgres --extra dev
 	@$(COMPILE)
 	cargo test --quiet --locked
 	$(BIN)/python -m pytest -m "not spark and not slow and not e2e" $(PYTEST_ARGS)

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -225,12 +225,13 @@ def _show(topic: str, claims: Sequence[Claim]) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def report(topic: str, measure: Measure | Mapping[str, Measure]) -> None:
+def report(topic: str, measure: Measure | Mapping[str, Measure], *, named: Collection[str] = ()) -> None:
     """Runs a benchmark's `main` or its named parts, prints the claims and ends the process.
 
     Args:
         topic: the title.
         measure: the one function that measures, or several by name for ``--only NAME``.
+        named: those of them that run only if ``--only`` names them.
     """
     parts = {"all": measure} if callable(measure) else dict(measure)
     parser = argparse.ArgumentParser(description=f"Benchmark: {topic}.")
@@ -241,7 +242,7 @@ def report(topic: str, measure: Measure | Mapping[str, Measure]) -> None:
     claims = [
         claim
         for name, part in parts.items()
-        if asked.only is None or name in asked.only
+        if name in (asked.only or set(parts) - set(named))
         for claim in part(asked.quick)
     ]
     if asked.json:

@@ -8,6 +8,7 @@ told by the files that a run leaves in its directory, and their sizes are the by
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from _common import ROOT, _tree, say
 from hitoku.demo.crosstab import clear, compare, nodes, rooms
 from hitoku.demo.people import places
 from hitoku.demo.people.write import write_people
+from hitoku.node.remote import open_remote_room
+from hitoku.node.settings import NodeSettings
 
 __all__ = ["CELLS", "DUMMIES", "MEMBERS", "Run", "Shaped", "Town", "make", "shaped"]
 
@@ -27,7 +30,18 @@ MEMBERS: Final = ("airline", "operator")
 """The airline has the values that are summed, so it is side b; the operator is side a and leads."""
 SIDES: Final = {"operator": "a", "airline": "b"}
 OTHER: Final = "other"
-HOMES: Final = ("Aichi", "Chiba", "Fukuoka", "Hokkaido", "Hyogo", "Kanagawa", "Osaka", "Saitama", "Tokyo", OTHER)
+HOMES: Final = (
+    "Aichi",
+    "Chiba",
+    "Fukuoka",
+    "Hokkaido",
+    "Hyogo",
+    "Kanagawa",
+    "Osaka",
+    "Saitama",
+    "Tokyo",
+    OTHER,
+)
 CELLS: Final = len(HOMES) * len(places.AIRPORTS)
 DUMMIES: Final = 33_000
 """Of a side: 2 m of each of 100 cells, m = 165 at epsilon = 7 / 50 and delta = 1e-10 a figure."""
@@ -167,8 +181,6 @@ class Serving:
         Raises:
             SystemExit: the answer's errors are not those of the noise.
         """
-        from hitoku.node.remote import open_remote_room
-
         town = self._town
         self._asked += 1
         # Another name of an output is another question: the same one would be given from what is kept.
@@ -281,10 +293,7 @@ def shaped(town: Town, *, delay_ms: float = 0, mbit: float | None = None) -> Ite
 
     To be entered before the nodes start. A member reaches its own node without.
     """
-    import sys
-
     sys.path.append(str(ROOT))
-    from hitoku.node.settings import NodeSettings
     from tests.e2e.proxy import Proxy
 
     directories = [town.place / name for name in MEMBERS]

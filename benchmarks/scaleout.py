@@ -48,11 +48,10 @@ TURNS: Final = 2
 ROUNDS: Final = 2
 TARGET: Final = 1.8
 
-# The plan's run: people on each side, cores a side, cells, sums, the share of people on both sides.
+# The plan's run: people on each side, cores a side, cells.
 PEOPLE: Final = 100_000_000
 CORES: Final = 8
 CELLS: Final = 100
-SHARED: Final = 0.6
 # D = 2 m dummies a cell at epsilon 0.5 and delta 1e-9 a count.
 DUMMIES: Final = 84
 POINT: Final = 32
@@ -237,9 +236,7 @@ def plan(quick: bool) -> list[Claim]:
     table, _, searches = _core.DiscreteLog.plan(0, PEOPLE * LARGEST, CELLS, limits.MAX_LOG_TABLE_BYTES)
     steps = table + CELLS * searches
     spread = {
-        "A": (
-            n * (cost["mask"] + cost["raise to tags"]) + SHARED * PEOPLE * cost["sum, a matched ciphertext"]
-        ),
+        "A": n * (cost["mask"] + cost["raise to tags"] + cost["check and sum of a ciphertext"]),
         "B": (n * (cost["mask"] + cost["encrypt, seeded"] + cost["raise to tags"]) + step * steps / 1e6),
     }
     alone = {

@@ -130,14 +130,15 @@ class PostgresSource:
         try:
             with dbapi.connect(self._settings) as connection, connection.cursor() as cursor:
                 yield cursor
-        except (dbapi.Error, pa.ArrowException) as error:
+        # A failure amid the rows is an OSError with the server's words in it.
+        except (dbapi.Error, pa.ArrowException, OSError) as error:
             raise InputError(f"{self.name}: {_explained(error)}") from None
 
 
 def _explained(error: Exception) -> str:
     state = getattr(error, "sqlstate", None)
     if not isinstance(state, str) or not state.isalnum():
-        return "the server cannot be reached, refuses the login or broke off; psql tells more"
+        return "the server cannot be reached, refuses the login, or failed amid the rows; psql tells more"
     words = _WORDS.get(state) or _WORDS.get(state[:2])
     return f"{words} (SQLSTATE {state})" if words else f"the server refuses (SQLSTATE {state[:5]})"
 

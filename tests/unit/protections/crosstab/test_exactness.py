@@ -62,9 +62,20 @@ def test_they_are_so_on_a_thousand_random_tables(instance):
 
 
 @pytest.mark.slow
-def test_they_are_so_with_a_hundred_thousand_on_each_side(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "people",
+    [
+        100_000,
+        pytest.param(
+            1_000_000,
+            marks=pytest.mark.skipif(not os.environ.get("HITOKU_LONG"), reason="minutes; `make long`"),
+        ),
+    ],
+)
+def test_they_are_so_with_that_many_on_each_side(tmp_path, monkeypatch, people):
     made = parameters(groups_a=10, groups_b=10, sums=((0, 5000),), users_noise=20, delta0="1e-10")
-    world = World(tmp_path, made, inputs(made, 40_000, 60_000, 40_000), threads=2, wait=600)
+    both = people * 6 // 10
+    world = World(tmp_path, made, inputs(made, people - both, both, people - both), threads=2, wait=3_600)
     watch(monkeypatch, world)
     a, b = world.run()
     assert a == b == world.expected()

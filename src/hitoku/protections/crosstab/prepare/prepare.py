@@ -71,6 +71,7 @@ def prepare(
     order, starts = by_id(rows.ids)
     first = order if len(starts) == len(order) else order[starts]
     ids = rows.ids[first]
+    rows.ids = ids[:0]
     groups = np.zeros(len(ids), np.uint16)
     for dimension, digits in zip(side.dimensions, rows.digits, strict=True):
         groups = (groups * np.uint16(len(dimension.domain)) + smallest(digits, order, starts)).astype(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Rows", "Tally", "read"]
 
 _OUTSIDE: Final = np.uint16(0xFFFF)
+_AT_ONCE: Final = 128
+"""Batches whose rows are put together: about 64 MiB of ids."""
 
 
 @dataclass
@@ -115,6 +117,7 @@ def read(
         return _Part(total, ids, digits, values, [batch.column(place) for place, _ in plan.spooled], found)
 
     parts: list[_Part] = []
+    waiting = 0
     links = Links(len(plan.kinds))
     with _spool(side, plan, folder) as spool:
         progress.phase("read the table")
@@ -131,6 +134,9 @@ def read(
                     links.take(part.links)
                     part.links = None
                 parts.append(part)
+                waiting += 1
+                if waiting == _AT_ONCE:
+                    parts[-waiting:], waiting = [_joined(parts[-waiting:])], 0
                 progress.advance(part.rows)
         except RowError as error:
             raise error.located(tally.rows) from None
@@ -140,6 +146,21 @@ def read(
             numbers, columns = spool.kept(side.conditions, plan.converted, progress)
             converted = dict(zip(plan.converted, columns, strict=False))
     return _gathered(side, plan, parts, numbers, converted, domains, tally, links)
+
+
+def _joined(parts: list[_Part]) -> _Part:
+    """Several parts as one: many small arrays would leave the process's memory in pieces."""
+    first = parts[0]
+    digits = [
+        None if found is None else _chosen([part.digits[place] for part in parts], None, _NO_DIGITS)
+        for place, found in enumerate(first.digits)
+    ]
+    values = [
+        None if found is None else _pairs([part.values[place] for part in parts], None)
+        for place, found in enumerate(first.values)
+    ]
+    rows = sum(part.rows for part in parts)
+    return _Part(rows, np.concatenate([part.ids for part in parts]), digits, values, [])
 
 
 def _spool(side: Side, plan: Needed, folder: Path | None) -> Any:
@@ -160,9 +181,7 @@ def _gathered(
 ) -> Rows:
     """The parts in one, without the rows that conditions or domains leave out."""
     # Links are of the whole table: who is whom does not depend on the question's conditions.
-    ids = links.followed(_chosen([part.ids for part in parts], numbers, np.zeros((0, ID), np.uint8)))
-    for part in parts:
-        part.ids = ids[:0]
+    ids = links.followed(_ids(parts, numbers))
     digits: list[NDArray[np.uint16]] = []
     inside = np.ones(len(ids), np.bool_)
     for place, (dimension, domain) in enumerate(zip(side.dimensions, domains, strict=True)):
@@ -188,6 +207,17 @@ def _gathered(
     return Rows(ids, digits, values, tally)
 
 
+def _ids(parts: list[_Part], numbers: NDArray[np.int64] | None) -> NDArray[np.uint8]:
+    """The ids of all parts, each of which gives its own away: they are most of the memory."""
+    whole = np.empty((sum(len(part.ids) for part in parts), ID), np.uint8)
+    at = 0
+    for part in parts:
+        whole[at : at + len(part.ids)] = part.ids
+        at += len(part.ids)
+        part.ids = whole[:0]
+    return whole if numbers is None else whole[numbers]
+
+
 _NO_DIGITS: Final = np.zeros(0, np.uint16)
 
 
@@ -204,7 +234,12 @@ def _measured(
         if not rows:
             return np.zeros(0, np.int64), np.zeros(0, np.bool_)
         return units(converted[measure.column], measure.bounds.decimals)
-    pairs = [part.values[place] for part in parts]
+    return _pairs([part.values[place] for part in parts], numbers)
+
+
+def _pairs(
+    pairs: list[tuple[NDArray[np.int64], NDArray[np.bool_]] | None], numbers: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return (
         _chosen([None if p is None else p[0] for p in pairs], numbers, np.zeros(0, np.int64)),
         _chosen([None if p is None else p[1] for p in pairs], numbers, np.zeros(0, np.bool_)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +89,7 @@ def test_decimals(data, decimals, sides, cut):
     whole = st.integers(-(10**precision) + 1, 10**precision - 1)
     ties = st.builds(lambda n: n * 10 ** max(0, scale - decimals) // 2 % 10**precision, st.integers(0, 10**6))
     numbers = data.draw(st.lists(st.none() | whole | ties, max_size=8))
-    values = [None if n is None else Decimal(n).scaleb(-scale) for n in numbers]
+    values = [None if n is None else Decimal(f"{n}e-{scale}") for n in numbers]
     made, there = units(pa.array(values, pa.decimal128(precision, scale))[cut:], decimals)
     assert made.tolist() == [exact(value, decimals) for value in values[cut:]]
     assert there.tolist() == [value is not None for value in values[cut:]]
@@ -112,7 +113,8 @@ def test_rows_of_a_person_are_merged_exactly_and_then_clamped(rows, merge, bound
     there = np.array([value is not None for _, value in rows], np.bool_)
     order, starts = by_id(ids)
     made = merged(values, there, order, starts, merge, bounds)
-    how = {Merge.SUM: sum, Merge.MAX: max, Merge.MIN: min}[merge]
+    hows: dict[Merge, Any] = {Merge.SUM: sum, Merge.MAX: max, Merge.MIN: min}
+    how = hows[merge]
     expected = []
     for person in sorted({person for person, _ in rows}):
         own = [value for who, value in rows if who == person and value is not None]

@@ -10,6 +10,7 @@ import hmac
 import unicodedata
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -75,7 +76,7 @@ def identifier(text):
 
 def reference(rows, keeps=lambda row: True):
     """The specification, row by row."""
-    people = {}
+    people: dict[bytes, list[tuple[int, int, dict[str, Any]]]] = {}
     for row in rows:
         who = identifier(row["person"])
         if who is None or not keeps(row) or row["band"] not in ("a", "b", "日"):
