@@ -199,7 +199,7 @@ def test_a_run_is_given_up_free_only_where_nothing_has_left(left: bool, tmp_path
         raise Refusal("RUN_ENDED", "no")
 
     protection = Crosstab(SimpleNamespace(vault=tmp_path))  # type: ignore[arg-type]
-    protection.begin = refuses  # type: ignore[method-assign]
+    protection.begin = refuses  # type: ignore[method-assign,assignment]
     host = SimpleNamespace(
         jobs=SimpleNamespace(end=lambda run, state, result: said.append(state)),
         records=SimpleNamespace(abort=lambda *given: said.append("given back")),

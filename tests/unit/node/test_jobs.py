@@ -155,7 +155,12 @@ def test_a_run_that_the_other_owner_does_not_begin_is_not_worked_on(jobs, shelf,
 def test_the_other_owner_begins_before_a_place_is_free(jobs, shelf, clock) -> None:
     begun: list[str] = []
     work = Worked(jobs)
-    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, lambda job: begun.append(job.run) is None)
+
+    def begins(job: Job) -> bool:
+        begun.append(job.run)
+        return True
+
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, begins)
     runs = [str(n) * 32 for n in range(5)]
     for run in runs:
         add(jobs, clock, run=run)

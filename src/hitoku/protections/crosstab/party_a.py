@@ -99,7 +99,9 @@ def _send_cells(work: Work, terms: Terms, draws: Draws) -> None:
     work.link.send("cells-a", [pa.RecordBatch.from_arrays(columns, schema=schema)])
 
 
-def _ciphertexts(work: Work, kept: Path, matches: group.Matches, terms: Terms, draws: Draws) -> list[pa.Array]:
+def _ciphertexts(
+    work: Work, kept: Path, matches: group.Matches, terms: Terms, draws: Draws
+) -> list[pa.Array]:
     """Each cell's ciphertexts of each sum added up, with zeta added and under fresh randomness.
 
     `Sums` refuses a ciphertext that is none, of whatever record: no refusal tells which match.

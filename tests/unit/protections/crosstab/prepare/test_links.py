@@ -63,7 +63,7 @@ def test_the_order_of_rows_tells_nothing() -> None:
 
 def test_a_persons_rows_with_one_first_identifier_are_one_person_whatever_else_they_have() -> None:
     draw = random.Random(4)
-    first = [(str(n), str(draw.randrange(10)), None) for n in range(20)]
+    first: list[tuple[str | None, ...]] = [(str(n), str(draw.randrange(10)), None) for n in range(20)]
     assert count(first) == 20
 
 
