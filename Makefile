@@ -64,6 +64,7 @@ bench: $(BIN)/uv ## every benchmark, the full size
 long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI
 	$(SYNC) --extra demo --extra febrl --extra dev
 	HITOKU_LONG=1 HITOKU_FUZZ=1000000 $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
+	$(BIN)/python benchmarks/crosstab.py --only 100k --only 1m --only 10m --only growth
 
 mutants: $(BIN)/uv ## how many of 300 small faults in disclosure/ and the check the tests notice
 	$(SYNC) --extra demo --extra febrl --extra dev
