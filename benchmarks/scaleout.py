@@ -39,10 +39,10 @@ from hitoku.hazmat import group
 from hitoku.ports import Executor
 from hitoku.protections.crosstab.masking import Masking
 
-ROWS: Final = 1_000_000
+ROWS: Final = 500_000
 QUICK_ROWS: Final = 40_000
-# 32 batches: as many for each of two workers, and most of a second of work each.
-BATCH: Final = 31_250
+# 32 batches: as many for each of two workers, and some half a second of work each.
+BATCH: Final = 15_625
 QUICK_BATCH: Final = 5_000
 TURNS: Final = 2
 ROUNDS: Final = 2

@@ -127,3 +127,7 @@ MAX_CROSSTAB_SUMS: Final = 16
 MAX_OFFER_BYTES: Final = 1024 * 1024
 MAX_RUN_SECRETS_BYTES: Final = 64 * 1024 * 1024
 RECORD_SORT_BYTES: Final = 256 * 1024 * 1024
+
+# Attestation: one piece of evidence or endorsement (a TDX event log is the largest), and how many beside it.
+MAX_EVIDENCE_BYTES: Final = 1 << 20
+MAX_ENDORSEMENTS: Final = 16
