@@ -11,6 +11,7 @@
     ├── LimitError            a documented limit was reached (exit code 6)
     ├── EngineError           the engine failed; its own words stay on its machine (exit code 7)
     ├── PeerError             another member refused, failed or did not answer (exit code 8)
+    │   └── RunAborted        what came between two parts of a run was altered; the run has ended
     └── DisclosureError       cells cannot be released under the plan (exit code 9)
 
 Messages say what is wrong, where (column, row number, clause) and what to do. They never contain a
@@ -33,6 +34,7 @@ __all__ = [
     "PeerError",
     "Refusal",
     "RoomError",
+    "RunAborted",
     "SecretError",
     "Span",
 ]
@@ -194,6 +196,21 @@ class PeerError(HitokuError):
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RunAborted(PeerError):
+    """What came from the other side of a run is not what was sealed there: the run has ended, for good.
+
+    Attributes:
+        stage: which part of the run's data it was, by name.
+    """
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(
+            f"the data of stage {stage} was altered, moved or cut on its way: the run has ended; ask again",
+            "RUN_ABORTED",
+        )
+        self.stage = stage
 
 
 class DisclosureError(HitokuError):

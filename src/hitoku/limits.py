@@ -131,3 +131,53 @@ RECORD_SORT_BYTES: Final = 256 * 1024 * 1024
 # Attestation: one piece of evidence or endorsement (a TDX event log is the largest), and how many beside it.
 MAX_EVIDENCE_BYTES: Final = 1 << 20
 MAX_ENDORSEMENTS: Final = 16
+MAX_ATTESTED_BLOB_CHARS: Final = 16 * 1024
+
+# Key brokers: how long a challenge can be answered, how many a run may have, of how many refusals the evidence
+# is kept, and after how long a run's keys are released no more.
+CHALLENGE_SECONDS: Final = 60
+MAX_CHALLENGES_A_RUN: Final = 1_024
+MAX_REFUSED_EVIDENCE_A_RUN: Final = 16
+KEY_SECONDS: Final = JOB_SECONDS
+MAX_CERTIFICATE_BYTES: Final = 64 * 1024 * 1024
+"""Of a deletion certificate: evidence of every owner is in it."""
+# One sealed piece of intermediate data (`attestation.envelope`).
+MAX_ENVELOPE_BYTES: Final = 64 * 1024 * 1024
+
+# --- attestation in an agreement, reference values, policies, results ---
+MAX_AUTHORITIES: Final = 32
+MAX_AUTHORITY_CHARS: Final = 8 * 1024
+MAX_HARDWARE_IDS: Final = 1_000
+MAX_ADVISORIES: Final = 100
+MAX_REFERENCE_VALUES: Final = 256
+MAX_MEASUREMENTS: Final = 40
+MAX_MEASUREMENT_VALUES: Final = 32
+MAX_REFERENCE_BYTES: Final = 4 * 1024 * 1024
+MAX_POLICY_BYTES: Final = 64 * 1024
+MAX_POLICY_NODES: Final = 1_000
+MAX_POLICY_DEPTH: Final = 16
+MAX_EAR_CHARS: Final = 64 * 1024
+EVIDENCE_SECONDS: Final = 300
+"""How old evidence that tells its own time may be, besides the clocks' skew."""
+
+# Mutual attestation of two nodes: one of its messages, and how long one handshake may take.
+MAX_HANDSHAKE_BYTES: Final = 1024 * 1024
+HANDSHAKE_SECONDS: Final = 120
+
+# --- the enclave (`protections.enclave`): what the worker takes from its host, and the host from owners ---
+MAX_ENCLAVE_ORDER_BYTES: Final = 64 * 1024 * 1024
+"""The signed room with all its versions, the question and the consents."""
+MAX_ENCLAVE_CALL_BYTES: Final = 4 * 1024 * 1024
+"""A message to or from an owner's broker."""
+ENCLAVE_CHUNK_BYTES: Final = 960 * 1024
+"""What one chunk of a table holds before it is sealed; sealed it must fit a parcel's binary value."""
+MAX_ENCLAVE_CHUNKS: Final = 65_536
+MAX_ENCLAVE_TABLE_ROWS: Final = 2_000_000_000
+MAX_ENCLAVE_HEAD_CHARS: Final = 512 * 1024
+"""A table's sealed head in base64: the names and types of its columns."""
+MAX_SEALED_ANSWER_BYTES: Final = 384 * 1024 * 1024
+MAX_SEALING_KEYS: Final = 1_000
+"""One-time keys of a receiver that wait for their answers."""
+ENCLAVE_STARTS_AT_ONCE: Final = 2
+MAX_HANDSHAKES_A_RUN: Final = 256
+MAX_SESSIONS_A_RUN: Final = 4

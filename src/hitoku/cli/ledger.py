@@ -22,6 +22,9 @@ from hitoku.room.records import Records
 __all__ = ["app"]
 
 app = App(name="ledger", help="Show, verify and prove what a member's ledger holds.", help_format="plaintext")
+app.command(
+    "hitoku.cli.deletion:verify_deletion", name="verify-deletion", help="Check a deletion certificate."
+)
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Member = Annotated[str, Parameter(name="--as")]

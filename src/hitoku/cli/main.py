@@ -24,7 +24,7 @@ EXIT_CODES: Final = {
     0: "done",
     1: "an error in hitoku itself, or a check that did not pass",
     2: "the command line cannot be understood",
-    3: "the question is refused by the room's rules",
+    3: "the question is refused by the room's rules, or the evidence by its check",
     4: "a file, schema, value or key cannot be used",
     5: "the room is not in force: its form, a signature or a duty",
     6: "a documented limit was reached",
@@ -65,6 +65,9 @@ def _app() -> Any:
     app.command("hitoku.cli.node:app", name="node", help="Serve a member's node, and see the others.")
     app.command("hitoku.cli.table:app", name="table", help="Enter and check a member's own tables.")
     app.command("hitoku.cli.columns:app", name="columns", help="Encrypt and decrypt columns.")
+    app.command(
+        "hitoku.cli.attest:app", name="attest", help="Evidence of what runs where: verify, explain, make."
+    )
     app.command("hitoku.cli.demo:app", name="demo", help="See it work on real data.")
     app.command("hitoku.cli.doctor:doctor", name="doctor", help="Say what is missing on this machine.")
     return app

@@ -39,6 +39,7 @@ for _module, _name, _help in (
     ("invite", "withdraw", "End an invitation."),
     ("join", "join", "Take the next step into a room that one is invited into."),
     ("join", "pull", "Get the newest version of a room from the other members."),
+    ("room_attestation", "attestation", "Say which evidence of what runs where counts in a room."),
 ):
     app.command(f"hitoku.cli.{_module}:{_name}", name=_name, help=_help)
 
@@ -314,7 +315,28 @@ def words_of(room: Room) -> list[str]:
             continue
         rule = table.rule.model_dump(mode="json", exclude_none=True)
         lines += [f"  {key}: {_brief(value)}" for key, value in rule.items() if value not in ([], None)]
-    return lines
+    return lines + _evidence(agreement)
+
+
+def _evidence(agreement: Agreement) -> list[str]:
+    part = agreement.attestation
+    if part is None:
+        return []
+    signers = "every owner of a table" if part.signers is None else f"{part.signers} members"
+    lines = [f"attestation: {', '.join(part.accept)}; a program is signed for by {signers}"]
+    if part.software:
+        lines.append("  software: evidence that no hardware vouches for is accepted: IT PROTECTS NOTHING")
+    for authority in part.authorities:
+        rooted = "software" if authority.software else "hardware"
+        whose = authority.key or f"certificate {authority.fingerprint}"
+        lines.append(f"  authority ({rooted}): {whose}")
+    if part.hardware:
+        lines.append(f"  only these pieces of hardware: {', '.join(part.hardware)}")
+    if part.advisories:
+        lines.append(f"  accepted advisories: {', '.join(part.advisories)}")
+    if part.crosstab:
+        lines.append("  private cross statistics only after mutual attestation")
+    return [*lines, f"  an appraisal holds for {part.minutes} minutes"]
 
 
 def _brief(value: Any) -> str:

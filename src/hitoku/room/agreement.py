@@ -17,6 +17,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hitoku import limits
+from hitoku.room.attestation import Attestation
 from hitoku.room.crosstab import Crosstab
 from hitoku.room.rules import (
     AccessBudget,
@@ -422,6 +423,8 @@ class Agreement(_Part):
     """Questions with parameters; a custom rule approves them by their hashes."""
     crosstab: Annotated[Crosstab | None, Field(exclude_if=_empty)] = None
     """How people are recognised across tables in private cross statistics."""
+    attestation: Annotated[Attestation | None, Field(exclude_if=_empty)] = None
+    """Which evidence of what runs where counts, and who signs for programs."""
 
     def budget(self, owner: str, unit: str) -> Budget | None:
         """The owner's account for a unit, if it has one."""
@@ -469,6 +472,7 @@ class Agreement(_Part):
                 )
         self._check_privacy()
         self._check_crosstab()
+        self._check_attestation()
         for host in self.able(Ability.HOST):
             # A host with the room secret could try every phone number against the fingerprints.
             if host.name in self.owners():
@@ -525,6 +529,22 @@ class Agreement(_Part):
                     raise ValueError(
                         f"crosstab: {table.name}.{duplicates.column_name}: `duplicates` needs bounds"
                     )
+
+    def _check_attestation(self) -> None:
+        part = self.attestation
+        if part is None:
+            return
+        if part.signers is None and not self.owners():
+            raise ValueError("attestation: say how many `signers` there are: nobody owns a table")
+        if part.signers is not None and part.signers > len(self.members):
+            raise ValueError(
+                f"attestation: {part.signers} signers are more than the {len(self.members)} members"
+            )
+        for authority in part.authorities:
+            if authority.key is not None:
+                _key(authority.key)
+        if part.crosstab and (self.crosstab is None or ProtectionName.CROSSTAB not in self.protections):
+            raise ValueError("attestation: `crosstab` is for a room with private cross statistics")
 
 
 class Signature(_Part):

@@ -7,7 +7,7 @@ A new version needs the signatures of the members *whose data or duty it touches
 - an account's owner, where its budget changes or comes or goes;
 - the member itself, where its key or abilities change or it comes or goes;
 - every owner of a table (before and after), where others' reach over their data changes: members,
-  abilities, keys, settings, protections, templates, how answers leave;
+  abilities, keys, settings, protections, templates, how answers leave, which evidence counts;
 - a host or compute member, where its own duty begins or ends.
 
 Who owned a table and leaves, and who changes its key, signs with the key of the version before. Otherwise a
@@ -86,6 +86,9 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
     if old.crosstab != new.crosstab:
         # Every owner's: how people are recognised decides what all of them compute.
         found.append(_change("crosstab", _dump(old.crosstab), _dump(new.crosstab), owners))
+    if old.attestation != new.attestation:
+        # Every owner's: it decides who gets the keys to their tables.
+        found.append(_change("attestation", _dump(old.attestation), _dump(new.attestation), owners))
     for field, value in _whole(old.release).items():
         after = _whole(new.release)[field]
         if value != after:

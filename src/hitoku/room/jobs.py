@@ -143,6 +143,26 @@ class Jobs:
         with self._store.transaction() as connection:
             self.move(connection, run, state, result)
 
+    def drawn(self, run: str) -> bool:
+        """Whether the run's secrets were drawn here, as `note_drawn` wrote down."""
+        known = tables.jobs.c
+        here = sa.select(known.drawn).where(known.run == run, known.room == self._room)
+        with self._store.reading() as connection:
+            return bool(connection.scalar(here))
+
+    def note_drawn(self, run: str) -> None:
+        """Write down, durably, that the run's secrets were drawn here: if its folder is lost, it has ended.
+
+        Drawn a second time they would show the other owner a second noisy view for one charge.
+        """
+        known = tables.jobs.c
+        with self._store.transaction() as connection:
+            connection.execute(
+                sa.update(tables.jobs)
+                .where(known.run == run, known.room == self._room)
+                .values(drawn=sa.true())
+            )
+
     def forget(self, before: datetime) -> int:
         """Delete what is left of jobs that ended and were taken on before that time."""
         known = tables.jobs.c

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection
 from hitoku import limits
 from hitoku.errors import Refusal
 from hitoku.ports import Clock, KeyStore
-from hitoku.room import answers, budgets
+from hitoku.room import answers, budgets, keytables
 from hitoku.room import store as tables
 from hitoku.room.agreement import Agreement
 from hitoku.room.answers import KeptAnswer
@@ -35,7 +35,7 @@ from hitoku.room.ledger import EntryKind, Head, Ledger
 from hitoku.room.runs import Role, Run, RunState
 from hitoku.room.store import Store
 
-__all__ = ["Beside", "Records", "Role", "Run", "RunState", "replayed"]
+__all__ = ["Beside", "Consented", "Records", "Role", "Run", "RunState", "replayed"]
 
 Beside = Callable[[Connection], None]
 """Writes something in a transaction of a record."""
@@ -198,14 +198,15 @@ class Records:
     def abort(self, run: str, role: Role, reason: str) -> None:
         """Record that a run ended before any data was read, so that nothing is charged.
 
-        An owner that has begun its own part of the run has read its data, and shown some of it with noise:
-        it charges the run all the same, whatever who leads it says.
+        An owner that has begun its own part of the run has read its data, and shown some of it with noise, or
+        made keys that an enclave opens it with: it charges the run all the same, whatever who leads it says.
         """
-        known = tables.jobs.c
+        known, held = tables.jobs.c, keytables.keys.c
         begun = (known.run == run) & (known.room == self.room) & (known.state != str(JobState.REFUSED))
         job = sa.select(known.run).where(begun)
+        key = sa.select(held.run).where(held.run == run, held.room == self.room)
         with self.store.transaction() as connection:
-            if role is Role.OWNER and connection.scalar(job) is not None:
+            if role is Role.OWNER and any(connection.scalar(begun) is not None for begun in (job, key)):
                 self._end(connection, run, role, "given up after it had begun")
                 return
             if self._settle(connection, run, role, RunState.ABORTED) is not None:
@@ -273,6 +274,25 @@ class Records:
                 )
             )
         return None if value is None else str(value)
+
+    def consented(self, run: str) -> Consented | None:
+        """As owner: what a run is that this member consented to; None if there was no such consent."""
+        row = tables.runs.c
+        wanted = (row.asker, row.host, row.question, row.plan, row.repeats, row.state)
+        with self.store.reading() as connection:
+            found = connection.execute(
+                sa.select(*wanted).where(row.run == _key(run, Role.OWNER), row.room == self.room)
+            ).first()
+        if found is None:
+            return None
+        return Consented(
+            asker=str(found.asker),
+            host=str(found.host),
+            question=str(found.question),
+            plan=str(found.plan),
+            repeats=None if found.repeats is None else str(found.repeats),
+            state=RunState(found.state),
+        )
 
     def recover(self) -> int:
         """Charge the runs whose end this member never heard of. Returns how many there were."""
@@ -405,6 +425,27 @@ class Records:
         for kind, body in entries:
             seq = self.ledger.append(connection, kind, {"run": run} | body)
         return seq
+
+
+@dataclass(frozen=True, slots=True)
+class Consented:
+    """A run as its owner consented to it.
+
+    Attributes:
+        asker: who asked.
+        host: where it runs.
+        question: the question's hash.
+        plan: the plan's.
+        repeats: the run whose answer it gives again; None where it computes one.
+        state: where it stands.
+    """
+
+    asker: str
+    host: str
+    question: str
+    plan: str
+    repeats: str | None
+    state: RunState
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from hitoku.errors import LimitError, RoomError
+from hitoku.room import keytables  # noqa: F401 (declares its tables)
+from hitoku.room.schema import metadata
 
 __all__ = ["SCHEMA_VERSION", "Store", "metadata"]
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0005"
 """Revision of the newest migration; revisions sort as text."""
 
 # secure_delete: an answer that is deleted leaves no bytes behind in the file.
@@ -34,8 +36,6 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "secure_delete=ON",
 )
-
-metadata = sa.MetaData()
 
 agreements = sa.Table(
     "agreements",
@@ -159,6 +159,7 @@ jobs = sa.Table(
     sa.Column("request", sa.LargeBinary, nullable=False),
     sa.Column("result", sa.LargeBinary, nullable=True),
     sa.Column("created", sa.String(32), nullable=False),
+    sa.Column("drawn", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 """Runs that outlive a request: see `hitoku.room.jobs`."""
 
@@ -200,6 +201,14 @@ class Store:
         """A consistent view for reading."""
         with self.engine.connect() as connection:
             yield connection
+
+    def scrub(self) -> None:
+        """On SQLite, take what was deleted out of the write-ahead log, too, unless others read it now."""
+        if self.engine.dialect.name == "sqlite":
+            with self._turn, self.engine.connect() as connection:
+                raw = connection.connection.cursor()
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                raw.close()
 
     def close(self) -> None:
         """Close all connections."""

@@ -129,3 +129,11 @@ def test_parts_under_way_are_counted(records, jobs, clock) -> None:
     assert jobs.parts() == 2
     jobs.end("0" * 32, JobState.RELEASED)
     assert jobs.parts() == 1
+
+
+def test_that_secrets_were_drawn_outlives_the_process(records, jobs, place, clock) -> None:
+    records.reserve(a_run(RUN), place.agreement, beside=lambda c: jobs.add(c, job(), clock.now()))
+    assert not jobs.drawn(RUN)
+    jobs.note_drawn(RUN)
+    assert Jobs(records.store, str(place.agreement.id)).drawn(RUN)
+    assert not jobs.drawn(OTHER)

@@ -47,10 +47,10 @@ Crashes. All randomness of a message is drawn and stored before the first one le
 side's offer is pinned (`Vault.pin`), and messages are files, there whole or not at all. Taken up again, a
 side serves what is there as it is, makes what is not from the same input and draws, and fetches anew what
 it had not finished with. Only the re-randomisation in message 4 is fresh; it is made once, since the file
-is there before any of it leaves. A side that lost its folder draws anew and so makes another offer, with
-another nonce; the other side asks for the offer once more after the last message it needs
-(`Work.still_agreed`), so that records under two different terms, of which none match, are never taken for
-an empty table.
+is there before any of it leaves. A side that lost its folder ends the run: nothing is drawn twice. Were it
+to draw anew all the same, its offer would have another nonce; the other side asks for the offer once more
+after the last message it needs (`Work.still_agreed`), so that records under two different terms, of which
+none match, are never taken for an empty table.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ from hitoku.protections.crosstab.party_a import run_a
 from hitoku.protections.crosstab.party_b import receipt, run_b
 from hitoku.protections.crosstab.prepared import Prepared
 from hitoku.protections.crosstab.terms import Parameters, Side
-from hitoku.protections.crosstab.vault import Vault
+from hitoku.protections.crosstab.vault import Vault, Witness
 from hitoku.protections.crosstab.work import Work
 
 __all__ = ["Party"]
@@ -83,6 +83,7 @@ class Party:
         executor: runs the work per record.
         progress: hears of phases.
         wait: how long to wait for each message, in seconds.
+        witness: remembers, outside the vault, that the run's secrets were drawn.
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class Party:
         progress: Progress,
         *,
         wait: float = limits.RUN_SECONDS,
+        witness: Witness | None = None,
     ) -> None:
-        self._vault, self._side = vault, side
+        self._vault, self._side, self._witness = vault, side, witness
         self._work = Work(vault, parameters, side, keys, peer_key, parcels, executor, progress, wait)
 
     def run(self, prepared: Callable[[], Prepared]) -> Figures:
@@ -120,7 +122,7 @@ class Party:
         with self._vault.locked():
             figures = self._vault.figures()
             if figures is None:
-                rows = self._vault.begin(self._work.parameters, prepared)
+                rows = self._vault.begin(self._work.parameters, prepared, self._witness)
                 figures = (run_a if self._side == "a" else run_b)(self._work, rows)
                 # Before the sums leave: a may erase its messages as soon as it has them.
                 self._vault.keep(figures)

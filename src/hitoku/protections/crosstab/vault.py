@@ -15,8 +15,9 @@
 The rule that it keeps: **no mask meets two inputs, and no mask two terms.** Keys and noise come out of
 `masks` only, for the input whose digest stands beside them and for the terms that were pinned before; a
 second input would show the other side who changed, second terms (a second key or sizes of the other side)
-would give it a second view for one charge. Everything is on disk, synced, before a message that depends on
-it can be served.
+would give it a second view for one charge. That secrets were drawn is also written down outside the folder
+(`Witness`): where the folder is lost, they are not drawn again. Everything is on disk, synced, before a
+message that depends on it can be served.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from hitoku import limits
 from hitoku.errors import InputError, PeerError, Refusal, SecretError
@@ -38,7 +39,7 @@ from hitoku.protections.crosstab.figures import Figures
 from hitoku.protections.crosstab.prepared import Prepared
 from hitoku.protections.crosstab.terms import Parameters, Side, Terms, other
 
-__all__ = ["NAMES", "ReuseError", "Vault"]
+__all__ = ["NAMES", "ReuseError", "Vault", "Witness"]
 
 NAMES: Final[dict[Side, tuple[str, ...]]] = {
     "a": ("offer-a", "points-a", "cells-a"),
@@ -47,6 +48,18 @@ NAMES: Final[dict[Side, tuple[str, ...]]] = {
 """The messages that each side sends, in order."""
 _TELLING: Final[dict[Side, str]] = {"a": "cells-a", "b": "tags-a"}
 _LAST: Final = ("offer-b", "sums-b")
+
+
+class Witness(Protocol):
+    """Remembers, outside a run's folder, that the run's secrets were drawn."""
+
+    def drawn(self, run: str) -> bool:
+        """Whether they were."""
+        ...
+
+    def note_drawn(self, run: str) -> None:
+        """They are."""
+        ...
 
 
 class ReuseError(InputError):
@@ -90,15 +103,18 @@ class Vault:
 
     # --- what a run is made of ---
 
-    def begin(self, parameters: Parameters, prepared: Callable[[], Prepared]) -> Prepared:
+    def begin(
+        self, parameters: Parameters, prepared: Callable[[], Prepared], witness: Witness | None = None
+    ) -> Prepared:
         """The run's input, and its secrets drawn and stored; at a restart, those that are there.
 
         Args:
             parameters: the run's.
             prepared: makes the input; called only where none is stored yet.
+            witness: remembers, outside this folder, that the secrets were drawn.
 
         Raises:
-            ReuseError: the secrets are for another input or other parameters.
+            ReuseError: the secrets are for another input or other parameters, or were lost.
             InputError: the input is not as described, or damaged; the run has ended.
         """
         if self.ended:
@@ -107,6 +123,8 @@ class Vault:
         shutil.rmtree(self.path / "work", ignore_errors=True)
         (self.path / "work").mkdir(mode=0o700)
         file = self.path / "input.arrow"
+        if witness is not None and not (self.path / "secrets").exists() and witness.drawn(self.run):
+            raise ReuseError(f"the secrets of run {self.run} are lost, and none are drawn a second time")
         if not file.exists():
             if (self.path / "secrets").exists():
                 raise ReuseError(f"the input of run {self.run} is gone, and its mask is for no other")
@@ -117,6 +135,8 @@ class Vault:
         rows = Prepared.read(file)
         if not (self.path / "secrets").exists():
             write_whole(self.path / "secrets", Draws.draw(self.side, parameters, rows.digest).dump())
+        if witness is not None:
+            witness.note_drawn(self.run)
         draws = self._draws()
         if (draws.side, draws.parameters) != (self.side, parameters.hash):
             raise ReuseError(f"the secrets of run {self.run} are for other parameters")

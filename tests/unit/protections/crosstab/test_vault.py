@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 from tests.unit.protections.crosstab.world import NAMES, inputs, keys, parameters
@@ -248,3 +249,34 @@ def test_draws_come_back_as_they_were():
     for damaged in (b"", b"[]", b"{}", b'{"format": "hitoku/crosstab/secrets/1"}', b"\xff"):
         with pytest.raises(SecretError):
             Draws.load(damaged)
+
+
+class Remembered:
+    """What a node's database remembers of a run."""
+
+    def __init__(self):
+        self.runs = set()
+
+    def drawn(self, run):
+        return run in self.runs
+
+    def note_drawn(self, run):
+        self.runs.add(run)
+
+
+def test_secrets_that_were_lost_are_not_drawn_a_second_time(tmp_path):
+    witness = Remembered()
+    vault_of(tmp_path).begin(GIVEN, lambda: PEOPLE.of("b"), witness)
+    assert witness.runs == {GIVEN.run}
+    vault_of(tmp_path).begin(GIVEN, lambda: pytest.fail("there is one"), witness)
+    shutil.rmtree(vault_of(tmp_path).path)
+    with pytest.raises(ReuseError, match="lost"):
+        vault_of(tmp_path).begin(GIVEN, lambda: PEOPLE.of("b"), witness)
+
+
+def test_what_was_not_drawn_yet_when_the_process_ended_is_drawn(tmp_path):
+    witness = Remembered()
+    with pytest.raises(RuntimeError):
+        vault_of(tmp_path).begin(GIVEN, lambda: (_ for _ in ()).throw(RuntimeError()), witness)
+    assert not witness.runs
+    vault_of(tmp_path).begin(GIVEN, lambda: PEOPLE.of("b"), witness)
