@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from hitoku.demo.people.write import write_people
 from hitoku.node.remote import open_remote_room
 from hitoku.node.settings import NodeSettings
 
-__all__ = ["CELLS", "DUMMIES", "MEMBERS", "Run", "Shaped", "Town", "make", "shaped"]
+__all__ = ["CELLS", "DUMMIES", "MEMBERS", "Run", "Shaped", "Town", "attesting", "make", "shaped"]
 
 MEMBERS: Final = ("airline", "operator")
 """The airline has the values that are summed, so it is side b; the operator is side a and leads."""
@@ -166,6 +167,64 @@ def make(place: Path, people: int, seed: int = 1) -> Town:
         before = exact.get(key, compare.Exact(0))
         exact[key] = compare.Exact(before.people + cell.people, before.total + cell.total)
     return Town(place, people, exact)
+
+
+@contextmanager
+def attesting(town: Town) -> Iterator[Town]:
+    """The same tables in a room that demands mutual attestation, with a TPM in software for each node.
+
+    The program is extended into each TPM here, so its digest is any: what is measured is a run, not a launch.
+    """
+    from hitoku.attestation.attest.tpm import extend_program
+    from hitoku.attestation.kept import Kept
+    from hitoku.attestation.program import event_digest, pcr_of
+    from hitoku.attestation.reference import ReferenceValue
+    from hitoku.attestation.swtpm import SwTpm
+    from hitoku.ports import SystemClock
+    from hitoku.room.consent import moment
+    from hitoku.room.directory import MemberDirectory
+
+    place, program = town.place / "attested", "ab" * 48
+    with ExitStack() as stack:
+        tpms = {name: stack.enter_context(SwTpm(certificate=False)) for name in MEMBERS}
+        for tpm in tpms.values():
+            with tpm.connect() as device:
+                extend_program(device, event_digest(program))
+        part = {"accept": ["tpm"], "software": True, "crosstab": True}
+        tables = {
+            owner: [
+                {
+                    "name": table,
+                    "source": str(town.place / "data" / f"{table}.parquet"),
+                    "person": {"phone": ["phone"]},
+                }
+            ]
+            for owner, table in (("airline", "travellers"), ("operator", "subscribers"))
+        }
+        room = nodes.make(place, lambda keys: {**_agreement(keys), "attestation": part}, tables)
+        value = ReferenceValue.model_validate(
+            {
+                "room": room.agreement.id,
+                "serial": 1,
+                "program": program,
+                "version": "measured",
+                "kind": "tpm",
+                "purpose": "node",
+                "measurements": {"pcr12": (pcr_of(program),)},
+                "not_after": moment(SystemClock().now() + timedelta(days=1)),
+            }
+        )
+        directories = [MemberDirectory.open(place / name) for name in MEMBERS]
+        for directory in directories:
+            value = value.sign(directory.name, directory.keys({}))
+            with directory.path.joinpath("node.toml").open("a", encoding="utf-8") as settings:
+                device_file = tpms[directory.name].path
+                settings.write(f'\n[attestation]\nplatform = "tpm"\ndevice = "{device_file}"\n')
+        for directory in directories:
+            records = directory.records(str(room.agreement.id), SystemClock())
+            Kept(directory, records).put([value], room.agreement, "import")
+            records.store.close()
+        yield Town(place, town.people, town.exact)
 
 
 class Serving:

@@ -20,6 +20,8 @@ import dataclasses
 import json
 import math
 import os
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -28,7 +30,7 @@ import numpy as np
 
 import _nodes
 import peers as others
-from _common import BENCH, Claim, bench_folder, machine, report, say
+from _common import BENCH, ROOT, Claim, bench_folder, machine, report, say
 from group import bare
 from hitoku.hazmat import group
 
@@ -48,6 +50,9 @@ MOST_MEMORY: Final = 3e9
 SLACK: Final = 1.15
 DELAY_MS: Final = 50
 MBIT: Final = 100
+MOST_ATTESTED: Final = 0.02
+ROUNDS_ATTESTED: Final = 4
+HANDSHAKES: Final = 20
 
 
 def _calls() -> dict[str, float]:
@@ -277,6 +282,118 @@ def _proxied(found: dict[str, Any], quick: bool = False) -> list[Claim]:
     ]
 
 
+def attested(quick: bool) -> list[Claim]:
+    """What mutual attestation and seals cost: the same question with and without, by turns."""
+    people, rounds = (QUICK, 1) if quick else (1_000_000, ROUNDS_ATTESTED)
+    pairs = []
+    with bench_folder("crosstab") as place:
+        town = _nodes.make(place, people)
+        with (
+            _nodes.attesting(town) as other,
+            _nodes.serving(town) as plain,
+            _nodes.serving(other) as sealed,
+        ):
+            for number in range(rounds):
+                say(f"{people:,} x {people:,} without and with attestation, {number + 1} of {rounds}")
+                # Whoever comes second finds a warm machine: they change places.
+                first, second = (plain, sealed) if number % 2 == 0 else (sealed, plain)
+                ran = {first: first.ask(), second: second.ask()}
+                pairs.append((ran[plain], ran[sealed]))
+    found = {
+        "people": people,
+        "plain": [run.cpu for run, _ in pairs],
+        "attested": [run.cpu for _, run in pairs],
+        "wall": [(run.wall, other.wall) for run, other in pairs],
+        "alone": _sealing_alone(pairs[0][1].sent) + _handshake_alone(),
+    }
+    if not quick:
+        _keep("attested", found)
+    return _attested(found, quick)
+
+
+def _sealing_alone(sent: int) -> float:
+    """CPU-seconds to seal and to open so many bytes."""
+    from hitoku.attestation.envelope import Envelope
+
+    piece, rounds = bytes(1 << 20), 64
+    ends = [Envelope(bytes(32), "sha256:0", "0" * 32, "points-a", "0" * 96) for _ in range(2)]
+    began = time.process_time()
+    for number in range(rounds):
+        ends[1].open(number, False, ends[0].seal(number, False, piece))
+    return (time.process_time() - began) / rounds / len(piece) * sent
+
+
+def _handshake_alone() -> float:
+    """Seconds of one handshake, both sides, with evidence of a TPM in software and its verification."""
+    from hitoku.attestation.attest.tpm import TpmAttester
+    from hitoku.attestation.handshake import Initiator, Responder, Setting
+    from hitoku.attestation.swtpm import SwTpm
+
+    sys.path.append(str(ROOT))
+    from tests.unit.attestation.handshakes import Key, shake, verifying
+
+    keys = {name: Key() for name in ("a", "b")}
+    with (
+        SwTpm(certificate=False) as one,
+        SwTpm(certificate=False) as two,
+        one.connect() as first,
+        two.connect() as second,
+    ):
+        attesters = {"a": TpmAttester(first), "b": TpmAttester(second)}
+        began = time.perf_counter()
+        for _ in range(HANDSHAKES):
+            sides = [
+                Setting(
+                    room="sha256:0",
+                    run="0" * 32,
+                    me=me,
+                    peer=peer,
+                    peer_key=keys[peer].public,
+                    keys=keys[me],
+                    attester=attesters[me],
+                    appraise=verifying,
+                )
+                for me, peer in (("a", "b"), ("b", "a"))
+            ]
+            shake(Initiator(sides[0]), Responder(sides[1]))
+        return (time.perf_counter() - began) / HANDSHAKES
+
+
+def _attested(found: dict[str, Any], quick: bool = False) -> list[Claim]:
+    title = f"{found['people']:,} x {found['people']:,}, attested (peer: without)"
+    plain, other = found["plain"], found["attested"]
+    ratios = sorted(b / a for a, b in zip(plain, other, strict=True))
+    middle = (ratios[(len(ratios) - 1) // 2] + ratios[len(ratios) // 2]) / 2 - 1
+    told = ", ".join(f"{ratio - 1:+.1%}" for ratio in ratios)
+    alone = found["alone"] / min(plain)
+    return [
+        Claim(f"{title}: CPU of both nodes", min(other), "CPU-s", None, min(plain), min(plain) / min(other)),
+        Claim(
+            f"{title}: more CPU",
+            100 * middle,
+            "%",
+            f"< {100 * MOST_ATTESTED:g}",
+            holds=None if quick else middle < MOST_ATTESTED,
+            note=f"middle of {len(ratios)} pairs by turns ({told})",
+        ),
+        Claim(
+            f"{title}: seals and one handshake, measured alone",
+            100 * alone,
+            "%",
+            f"< {100 * MOST_ATTESTED:g}",
+            holds=None if quick else alone < MOST_ATTESTED,
+            note=f"{found['alone']:.3f} s",
+        ),
+        Claim(
+            f"{title}: wall",
+            min(wall for _, wall in found["wall"]),
+            "s",
+            None,
+            min(wall for wall, _ in found["wall"]),
+        ),
+    ]
+
+
 def growth(quick: bool) -> list[Claim]:
     """How time grows with records, from what was kept."""
     if quick:
@@ -319,7 +436,7 @@ def saved(quick: bool) -> list[Claim]:
     for name in SIZES:
         if (found := _kept(name)) is not None:
             claims += _told(name, found)
-    for name, told in (("peers", _peers), ("proxy", _proxied)):
+    for name, told in (("peers", _peers), ("proxy", _proxied), ("attested", _attested)):
         if (found := _kept(name)) is not None:
             claims += told(found)
     return claims + growth(quick)
@@ -332,6 +449,7 @@ if __name__ == "__main__":
             **{name: size(name) for name in SIZES},
             "peers": peers,
             "proxy": proxy,
+            "attested": attested,
             "growth": growth,
             "saved": saved,
         },

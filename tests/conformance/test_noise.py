@@ -15,10 +15,11 @@ from hitoku.disclosure.release import release
 from hitoku.executors import Local
 from hitoku.ports import NoProgress, SystemClock
 from hitoku.protections.base import Unsupported
-from hitoku.protections.registry import PROTECTIONS, get
+from hitoku.protections.registry import PROTECTIONS
 from hitoku.questions import check
 from hitoku.room.agreement import ProtectionName
 
+from .inside import protection_at
 from .test_protections import HostOnly, counted
 from .world import World, world
 
@@ -110,7 +111,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def answered(place: World, name: ProtectionName, asked: Noised) -> tuple[Answer, DisclosurePlan] | None:
     question = check(asked.sql, place.room, "shop")
-    protection = get(name, tables=place.files)
+    protection = protection_at(name, place)
     verdict = protection.supports(question, place.room)
     if isinstance(verdict, Unsupported):
         assert verdict.reason

@@ -20,6 +20,7 @@ from hitoku.protections.registry import PROTECTIONS, get
 from hitoku.questions import check
 from hitoku.room.agreement import ProtectionName
 
+from .inside import protection_at
 from .questions import QUESTIONS, Asked
 from .world import World, world
 
@@ -59,7 +60,7 @@ def test_answers_are_equal(place: World, name: ProtectionName, asked: Asked) -> 
         assert caught.value.code in {"NULLS_COUNTED", "UNIT_NULLS_COUNTED"}
         return
     question = check(asked.sql, place.room, asked.asker)
-    protection = get(name, tables=place.files)
+    protection = protection_at(name, place)
     verdict = protection.supports(question, place.room)
     if isinstance(verdict, Unsupported):
         assert verdict.reason

@@ -14,10 +14,11 @@ from hitoku.disclosure.release import release
 from hitoku.executors import Local
 from hitoku.ports import NoProgress, SystemClock
 from hitoku.protections.base import Unsupported
-from hitoku.protections.registry import PROTECTIONS, get
+from hitoku.protections.registry import PROTECTIONS
 from hitoku.questions import check
 from hitoku.room.agreement import ProtectionName, Release, Room
 
+from .inside import protection_at
 from .test_protections import HostOnly
 from .world import World, world
 
@@ -37,7 +38,7 @@ def answered(place: World, name: ProtectionName, settings: Release, sql: str) ->
     agreement = place.room.agreement.model_copy(update={"release": settings})
     there = replace(place, room=Room(agreement=agreement))
     question = check(sql, there.room, "shop")
-    protection = get(name, tables=place.files)
+    protection = protection_at(name, place)
     if isinstance(protection.supports(question, there.room), Unsupported):
         return None
     made = plan(question, there.room, ["shop"])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions on two owners' tables with noise: every protection gives plain DuckDB's answer plus its noise.
 
-The noise is the test's own: on `tokens` every figure gets NOISE once, in `crosstab` each of the two owners
-adds DRAW to every figure. All else is real: the checker, the room, the engine on encrypted files, the
-protocol between two owners, the release.
+The noise is the test's own: on `tokens` and in an `enclave` every figure gets NOISE once, in `crosstab` each of
+the two owners adds DRAW to every figure. All else is real: the checker, the room, the engine on encrypted
+files, the protocol between two owners, brokers, evidence and worker (in a thread), the release.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hitoku.attestation.attest.dev import DevAttester
 from hitoku.columns import encrypt
 from hitoku.disclosure import noise
 from hitoku.disclosure.answer import Answer
+from hitoku.node.enclave import EnclaveDesk
 from hitoku.node.local import open_room
 from hitoku.protections.base import Unsupported
 from hitoku.protections.crosstab import draws
@@ -37,12 +39,18 @@ from hitoku.room.files import save_room
 from hitoku.room.keys import SECRET_FILE
 from hitoku.room.private import write_private
 from hitoku.room.signing import sign
+from tests.enclaves import DEV, PROGRAM, ThreadWorker, refer
+from tests.enclaves import World as Enclaves
 
 from .test_protections import counted
 
 NOISE = 1_000
 DRAW = 7
-AMOUNT = {ProtectionName.TOKENS: NOISE, ProtectionName.CROSSTAB: 2 * DRAW}
+AMOUNT = {
+    ProtectionName.TOKENS: NOISE,
+    ProtectionName.CROSSTAB: 2 * DRAW,
+    ProtectionName.ENCLAVE: NOISE,
+}
 REGIONS = ("east", "north", "south", "west")
 PLANS = ("basic", "family", "young")
 JOIN = "FROM guests g JOIN members m ON g.phone = m.phone"
@@ -216,13 +224,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     clear.execute("CREATE TABLE cells (r VARCHAR, p VARCHAR)")
     clear.executemany("INSERT INTO cells VALUES (?, ?)", cells)
     ask, rooms = {}, {}
-    for name in (ProtectionName.TOKENS, ProtectionName.CROSSTAB):
+    for name in AMOUNT:
         place = tmp_path_factory.mktemp(name.value)
         telco = typed if name is ProtectionName.CROSSTAB else members
         rooms[name] = make(place, name, {"shop": ("guests", guests), "telco": ("members", telco)})
 
         def asked(sql: str, me: str, place: Path = place) -> Answer:
-            return open_room(place, me).ask(sql)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(EnclaveDesk, "start", lambda _, __: ThreadWorker(DevAttester(DEV, PROGRAM)))
+                return open_room(place, me).ask(sql)
 
         ask[name] = asked
     return World(clear, ask, rooms)
@@ -231,6 +241,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def make(place: Path, name: ProtectionName, tables: dict[str, tuple[str, pa.Table]]) -> Room:
     """A signed room that accepts one protection, the tables where it needs them."""
     data = {**AGREEMENT, "protections": [name.value]}
+    if name is ProtectionName.ENCLAVE:
+        data["attestation"] = {"accept": ["dev"], "software": True}
     directories = {m["name"]: MemberDirectory.create(place / m["name"], m["name"]) for m in data["members"]}
     keys = {n: d.keys({}).public_key() for n, d in directories.items()}
     data["members"] = [{**m, "key": keys[m["name"]]} for m in data["members"]]
@@ -264,6 +276,8 @@ def make(place: Path, name: ProtectionName, tables: dict[str, tuple[str, pa.Tabl
         directory.remember(room)
     save_room(room, place / "room.yaml")
     write_peers(place, {n: n for n in directories})
+    if name is ProtectionName.ENCLAVE:
+        refer(Enclaves(place, room, directories), PROGRAM)
     return room
 
 

@@ -41,6 +41,8 @@ def _noised(most_rows: int, *bounds: dict[str, Any]) -> dict[str, Any]:
 AGREEMENT: dict[str, Any] = {
     "id": "0d2c8f5e-6f0e-4f0e-9d0a-3a1f6b0c2e11",
     "name": "Conformance",
+    "protections": ["tokens", "enclave"],
+    "attestation": {"accept": ["dev"], "software": True},
     "members": [
         {
             "name": "shop",

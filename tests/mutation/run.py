@@ -3,6 +3,8 @@
 
     python tests/mutation/run.py --seed 1 --mutants 300 [--only rules] [--json] [--again report.json]
 
+``--over attestation`` does the same to `attestation`.
+
 It exits with 1 below 90 % killed, 2 where the tests fail without any mutant. A time limit that runs out
 kills a mutant; a mutant that no test reaches survives.
 """
@@ -27,13 +29,28 @@ from tests.mutation.sample import equivalents, sample, targets
 from tests.mutation.workers import Result, baseline, run, warm_up
 
 WANTED: Final = 0.90
-TESTS: Final = (
-    "tests/unit/questions",
-    "tests/unit/disclosure",
-    *(f"tests/rules/test_{name}.py" for name in ("derived", "pairs", "released_only", "remedies")),
-    "tests/conformance/test_noise.py",
-    *(f"tests/attacks/test_{name}.py" for name in ("questions_hostile", "red_answers", "red_oracles", "ask")),
-)
+TESTS: Final = {
+    "disclosure": (
+        "tests/unit/questions",
+        "tests/unit/disclosure",
+        *(f"tests/rules/test_{name}.py" for name in ("derived", "pairs", "released_only", "remedies")),
+        "tests/conformance/test_noise.py",
+        *(
+            f"tests/attacks/test_{name}.py"
+            for name in ("questions_hostile", "red_answers", "red_oracles", "ask")
+        ),
+    ),
+    "attestation": (
+        "tests/unit/attestation",
+        "tests/vectors/test_attestation.py",
+        *(
+            f"tests/attacks/test_attestation_{name}.py"
+            for name in ("appraisal", "broker", "handshake", "launch", "nitro_snp", "tdx_nvidia", "tpm")
+        ),
+    ),
+}
+"""What is mutated, and the tests that are to notice."""
+ROOMS: Final = {"disclosure": ("disclosure", "questions"), "attestation": ("attestation",)}
 
 
 def report(results: Sequence[Result], known: dict[tuple[str, str, str], str], seed: int) -> dict[str, Any]:
@@ -119,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mutants", type=int, default=300)
+    parser.add_argument("--over", choices=sorted(ROOMS), default="disclosure", help="what is mutated")
     parser.add_argument("--only", action="append", default=[], help="a part of a module's name")
     parser.add_argument("--tests", action="append", help="what pytest is told to run, instead of the list")
     parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests per mutant")
@@ -130,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     start = time.monotonic()
     known = equivalents()
-    files = targets(only=asked.only)
+    files = targets(only=asked.only, rooms=ROOMS[asked.over])
     chosen = sample(files, asked.mutants, asked.seed)
     if asked.again:
         before = {
@@ -140,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warm_up(list(files))
     scratch = Path(tempfile.mkdtemp(prefix="hitoku-mutation-"))
     try:
-        base = baseline(list(files.values()), asked.tests or TESTS, scratch)
+        base = baseline(list(files.values()), asked.tests or TESTS[asked.over], scratch)
         if asked.without_failing:
             _say(f"left out, for they fail without any mutant: {', '.join(base.failed) or 'none'}")
             base.leave_out(set(base.failed))

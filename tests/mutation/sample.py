@@ -26,15 +26,18 @@ _NOT_THE_CHECK: Final = tuple(
 )
 
 
-def targets(sources: Path = SOURCES, only: Iterable[str] = ()) -> dict[str, Path]:
+def targets(
+    sources: Path = SOURCES, only: Iterable[str] = (), rooms: Iterable[str] = ("disclosure", "questions")
+) -> dict[str, Path]:
     """The modules that are mutated, by dotted name.
 
     Args:
         sources: the folder that holds the package.
+        rooms: the package's folders that they are in.
         only: keep the modules whose name has one of these in it; all where empty.
     """
     found: dict[str, Path] = {}
-    for room in ("disclosure", "questions"):
+    for room in rooms:
         for path in sorted((sources / "hitoku" / room).rglob("*.py")):
             name = ".".join(path.relative_to(sources).with_suffix("").parts)
             if path.stem != "__init__" and not name.startswith(_NOT_THE_CHECK):

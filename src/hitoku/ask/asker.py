@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hitoku.ask.common import Examined, Sent, budget_of, examine, remembered, run_of
 from hitoku.disclosure.plan import default_receivers
-from hitoku.errors import HitokuError, PeerError, Refusal
+from hitoku.errors import HitokuError, PeerError, Refusal, RoomError
 from hitoku.ports import Clock, Peers, Progress, SystemClock
 from hitoku.room.agreement import Room
 from hitoku.room.records import Records
@@ -21,6 +21,7 @@ from hitoku.transport import runs as waiting
 from hitoku.transport.heads import exchange_heads
 
 if TYPE_CHECKING:
+    from hitoku.ask.unsealed import OneAnswer, Sealing
     from hitoku.disclosure.answer import Answer
 
 __all__ = ["ask", "common_fields", "look_up"]
@@ -43,6 +44,7 @@ def ask(
     receivers: Iterable[str] | None = None,
     users_noise: int | None = None,
     clock: Clock | None = None,
+    sealing: Sealing | None = None,
 ) -> Answer | Sent:
     """Ask a question as `peers.me`.
 
@@ -59,6 +61,7 @@ def ask(
         users_noise: how many units' contributions the noise hides, where the question is noised; more than
             the accounts demand costs less.
         clock: paces the questions after a run that takes long; the machine's by default.
+        sealing: what an answer that an enclave seals for the asker is received with; needed there only.
 
     Raises:
         Refusal: the room's rules do not allow it; an owner or the host says so, or the asker's own check.
@@ -71,7 +74,7 @@ def ask(
     with remembered(records, me, sql):
         examined = examine(sql, room, me, to, users_noise=users_noise)
         exchange_heads(records, room, peers, (*examined.question.owners, examined.place))
-    asking = _Asking(sql, room, peers, records, progress, clock, examined, users_noise)
+    asking = _Asking(sql, room, peers, records, progress, clock, examined, users_noise, sealing)
     for _ in range(_LOOKS - 1):
         try:
             return asking.once(look_up(sql, peers, examined, users_noise))
@@ -116,7 +119,9 @@ class _Asking:
         clock: Clock,
         examined: Examined,
         users_noise: int | None,
+        sealing: Sealing | None,
     ) -> None:
+        self._sealing = sealing
         self._room, self._peers, self._records, self._progress = room, peers, records, progress
         self._clock, self._host, self._examined = clock, examined.place, examined
         self._common = common_fields(sql, examined, users_noise)
@@ -166,18 +171,35 @@ class _Asking:
             self._progress.advance()
 
         self._progress.phase("run")
-        order = messages.RunRequest(consents=consents, **common).model_dump(mode="json")
+        sealing = self._key_of(run)
+        given = None if sealing is None else sealing.given
+        order = messages.RunRequest(consents=consents, sealing=given, **common).model_dump(mode="json")
         done = self._ended(run, self._ordered(run, order))
-        if done.run != run or (done.answer is None) != (me not in plan.receivers):
+        here: Any = done.answer if sealing is None else done.sealed
+        if done.run != run or (here is None) != (me not in plan.receivers):
             raise PeerError(f"{host!r} answered another question")
         made_by = run if repeats is None else repeats
-        if done.answer is None:
+        if here is None:
             return Sent(made_by, question.hash, plan.receivers)
         self._progress.phase("receive")
-        answer = Answer.from_message(done.answer, host)
+        if sealing is None:
+            answer = Answer.from_message(here, host)
+        else:
+            answer = sealing.opened(here, self._room, self._clock.now())
+            if self._sealing is not None and done.certificate is not None:
+                self._sealing.certified(run, done.certificate)
         if answer.run != made_by or not self._as_planned(answer):
             raise PeerError(f"{host!r} answered another question")
         return answer
+
+    def _key_of(self, run: str) -> OneAnswer | None:
+        """The one-time key for the answer, where an enclave seals it for this member."""
+        me, question = self._peers.me, self._examined.question
+        if not self._examined.protection.sealed or me not in self._examined.plan.receivers:
+            return None
+        if self._sealing is None:
+            raise RoomError("this asker has nothing to receive sealed answers with")
+        return self._sealing.of(me, question.room_hash, run, self._host)
 
     def _ordered(self, run: str, order: dict[str, Any]) -> dict[str, Any]:
         """The host's answer to the order. Of a run that outlives it, a lost answer is asked for again."""

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hitoku.disclosure.budget import budget_of
 from hitoku.disclosure.plan import DisclosurePlan
 from hitoku.disclosure.plan import plan as make_plan
 from hitoku.errors import Refusal
-from hitoku.room.accounting import DELTA_UNITS, RHO_UNITS, conversion_delta, decimal_of, epsilon_of
-from hitoku.room.agreement import Agreement, Room
+from hitoku.room.agreement import Room
 from hitoku.room.canonical import agreement_hash
 
 if TYPE_CHECKING:
@@ -134,38 +134,6 @@ def run_of(
         boxes=boxes,
         repeats=repeats,
     )
-
-
-def budget_of(plan: DisclosurePlan, agreement: Agreement) -> Mapping[str, Any] | None:
-    """What an answer says of its cost: exact decimals, and the epsilon of this question alone, each account.
-
-    Raises:
-        Refusal: an account is charged that the agreement does not have.
-    """
-    if not plan.charges:
-        return None
-    charges = []
-    for charge in plan.charges:
-        budget = agreement.budget(charge.owner, charge.unit)
-        if budget is None:
-            raise Refusal(
-                "NO_BUDGET",
-                f"{charge.owner!r} has no account for the unit {charge.unit!r}",
-                rule=f"budgets.{charge.unit}",
-                owner=charge.owner,
-                remedy=f"ask {charge.owner!r} to agree on a budget",
-            )
-        epsilon = epsilon_of(charge.rho, conversion_delta(budget.delta))
-        charges.append(
-            {
-                "owner": charge.owner,
-                "unit": charge.unit,
-                "rho": decimal_of(charge.rho, RHO_UNITS),
-                "delta": decimal_of(charge.delta, DELTA_UNITS),
-                "epsilon": format(epsilon, "f"),
-            }
-        )
-    return {"charges": charges}
 
 
 def same_room(room: Room, theirs: str, me: str) -> None:

@@ -32,6 +32,7 @@ from hitoku.transport import messages
 from hitoku.transport.heads import exchange_heads
 
 if TYPE_CHECKING:
+    from hitoku.ask.sealed import SealedRun
     from hitoku.disclosure.answer import Answer
     from hitoku.protections.base import Protection
 
@@ -113,10 +114,14 @@ class Host:
                 raise replayed()
             kept = self._wanted(key, request.repeats)
             protection = None if kept is not None else self.runner(examined, request)
+            sealed = self._sealed(sender, request, examined, protection)
+            sealing = [] if sealed is None else sealed.sealing()
             own = run_of(request.run, Role.HOST, sender, self.peers.me, examined, repeats=request.repeats)
             if examined.protection.long:
                 return self.led.taken_on(own, sender, message)
             self.records.reserve(own, self.room.agreement)
+        if sealed is not None:
+            return sealed.run(pace, sealing)
         owners = examined.question.owners
         try:
             if protection is None or kept is not None:
@@ -199,8 +204,8 @@ class Host:
         return None if key is None else self.records.kept(key)
 
     def _key(self, examined: Examined) -> str | None:
-        if examined.protection.long:
-            return None  # computed with others, whose tables' versions are not known here
+        if examined.protection.long or examined.protection.sealed:
+            return None  # computed from others' tables, whose versions are not known here
         data = self.versions(examined.question.tables)
         if data is None:
             return None
@@ -290,6 +295,23 @@ class Host:
             # An owner that does not hear it charges the run by itself, later.
             with suppress(HitokuError):
                 self.peers.call(owner, settle.model_dump(mode="json"))
+
+    def _sealed(
+        self,
+        sender: str,
+        request: messages.RunRequest,
+        examined: Examined,
+        protection: Protection | None,
+    ) -> SealedRun | None:
+        """The way of a run whose answer this host cannot read; None for all others."""
+        from hitoku.ask.sealed import SealedRun
+        from hitoku.protections.enclave import Enclave
+
+        if not examined.protection.sealed:
+            return None
+        if not isinstance(protection, Enclave):
+            raise AssertionError("what starts an enclave is handed in where an answer is sealed")
+        return SealedRun(self, sender, request, examined, protection)
 
     def _check(self, request: messages.RunRequest, examined: Examined) -> None:
         question = examined.question

@@ -137,7 +137,7 @@ class Owner:
         self._own(question.owners)
         exchange_heads(self._records, self._room, self._peers, (sender, request.host))
         mine = tuple(t for t in question.tables if (o := agreement.table(t)) and o.owner == self._me)
-        if examined.protection.by_owners and request.repeats is None:
+        if (examined.protection.by_owners or examined.protection.sealed) and request.repeats is None:
             self._ready(mine)
         run = run_of(
             request.run,

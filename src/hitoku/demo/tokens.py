@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hitoku.demo import stage, story
+from hitoku.demo import stage, story, truth
 from hitoku.errors import InputError, Refusal
 
 if TYPE_CHECKING:
@@ -97,43 +96,8 @@ def _refused(directory: Path, console: Console) -> None:
 
 
 def _check(directory: Path, answer: Answer, console: Console) -> bool:
-    import duckdb
-
     stage.say(console, "7  Is it right? The same question by plain DuckDB on the clear tables")
-    with duckdb.connect() as connection:
-        rows = connection.execute(
-            story.TRUTH,
-            {
-                "flights": str(directory / "airport" / "tables" / "flights.parquet"),
-                "minimum": story.MINIMUM,
-                "planes": str(directory / "registry" / "tables" / "planes.parquet"),
-            },
-        ).fetchall()
-    expected = [row[:-1] for row in rows if not row[-1]]
-    small = len(expected) < len(rows)
-    right = _equal(answer.fetchall(), expected) and small and bool(expected)
-    if right:
-        console.print(
-            f"[b]equal: {len(expected)} rows[/b], "
-            f"and the {len(rows) - len(expected)} smaller groups are not in it."
-        )
-    else:
-        console.print("[b red]NOT EQUAL[/b red]: the answer differs from plain DuckDB's. Please report this.")
-    return right
-
-
-def _equal(ours: list[tuple[Any, ...]], theirs: list[tuple[Any, ...]]) -> bool:
-    def key(row: tuple[Any, ...]) -> str:
-        return repr(row[:2])
-
-    def same(a: Any, b: Any) -> bool:
-        # The order of a mean's additions differs: the host's rows are shuffled.
-        return math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) and isinstance(b, float) else a == b
-
-    pairs = zip(sorted(ours, key=key), sorted(theirs, key=key), strict=False)
-    return len(ours) == len(theirs) and all(
-        len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True)) for a, b in pairs
-    )
+    return truth.check(directory, answer, console)
 
 
 def _learned(answer: Answer, console: Console) -> None:

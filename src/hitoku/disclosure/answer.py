@@ -99,6 +99,8 @@ class Answer:
         bands: a `pyarrow.Table`, row by row beside `table`, with columns ``<name>_low`` and
             ``<name>_high`` for each output that is one noised aggregate: where the exact figure (with bounded
             contributions) lies with 95 % confidence. None where nothing is noised.
+        attestation: which program made it, as the owners' appraisals say: ``program``, ``evidence``,
+            ``software_rooted`` (no hardware vouches for it), ``appraisals``. None where no enclave did.
     """
 
     table: Any
@@ -117,6 +119,7 @@ class Answer:
     ledger: Mapping[str, Any] | None = None
     noise: Mapping[str, Any] | None = None
     bands: Any = None
+    attestation: Mapping[str, Any] | None = None
 
     @property
     def digest(self) -> str:
@@ -199,6 +202,8 @@ class Answer:
             "budget": None if self.budget is None else dict(self.budget),
             "ledger": None if self.ledger is None else dict(self.ledger),
             "noise": None if self.noise is None else dict(self.noise),
+            # Left out where there is none: digests and messages of other answers stay as they were.
+            **({} if self.attestation is None else {"attestation": dict(self.attestation)}),
         }
 
     def to_message(self) -> dict[str, Any]:
@@ -251,6 +256,7 @@ class Answer:
                 budget=_mapping(facts.pop("budget")),
                 ledger=_mapping(facts.pop("ledger")),
                 noise=_mapping(facts.pop("noise")),
+                attestation=_mapping(facts.pop("attestation", None)),
                 bands=bands,
                 **texts,
             )

@@ -7,7 +7,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from hitoku.disclosure.render import clean, noise_words
+from hitoku.disclosure.render import clean, noise_words, stamp_words
 from hitoku.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def chart(answer: Answer, column: str | None = None) -> dict[str, Any]:
         layers.append(
             {"mark": {"type": "rule", "strokeWidth": 2, "color": "#1f3a5f"}, "encoding": {"y": group, **ends}}
         )
-    words = noise_words(answer) or answer.withheld.words()
+    words = " ".join(filter(None, (noise_words(answer) or answer.withheld.words(), stamp_words(answer))))
     return {
         "$schema": _SCHEMA,
         "title": {"text": clean(column), "subtitle": _wrapped(words), "anchor": "start"},

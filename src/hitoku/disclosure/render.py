@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from hitoku.disclosure.answer import Answer
 
-__all__ = ["clean", "html", "noise_words", "terminal"]
+__all__ = ["clean", "html", "noise_words", "stamp_words", "terminal"]
 
 _TERMINAL_ROWS: Final = 50
 _HTML_ROWS: Final = 200
@@ -67,6 +67,20 @@ def noise_words(answer: Answer) -> str | None:
     return words
 
 
+def stamp_words(answer: Answer) -> str | None:
+    """What is to be known of the enclave that made the answer; None where none did."""
+    if answer.attestation is None:
+        return None
+    program = clean(answer.attestation.get("program"))[:12]
+    which = f"evidence: {clean(answer.attestation.get('evidence'))}, program {program}…"
+    if answer.attestation.get("software_rooted") is not False:
+        return (
+            f"SOFTWARE-ROOTED: computed in an enclave that no hardware vouches for ({which}). Who runs the "
+            "machine could read and change everything: this shows how things go and protects nothing."
+        )
+    return f"Computed in an enclave that the broker of every owner accepted ({which})."
+
+
 def _number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
@@ -94,6 +108,9 @@ def terminal(answer: Answer) -> Iterator[RenderableType]:
     more = f" (the first {len(rows)} are shown)" if answer.num_rows > len(rows) else ""
     said = noise_words(answer) or clean(answer.withheld.words())
     yield Text(f"{answer.num_rows} row{'' if answer.num_rows == 1 else 's'}{more}. {said}")
+    stamp = stamp_words(answer)
+    if stamp is not None:
+        yield Text(stamp)
 
 
 def html(answer: Answer) -> str:
@@ -118,10 +135,12 @@ def html(answer: Answer) -> str:
     more = f" (the first {_HTML_ROWS} are shown)" if answer.num_rows > _HTML_ROWS else ""
     words = noise_words(answer)
     said = cell(answer.withheld.words()) if words is None else _html.escape(words, quote=True)
+    stamp = stamp_words(answer)
+    stamped = "" if stamp is None else f"<p>{_html.escape(stamp, quote=True)}</p>"
     learned = "".join(f"<li><b>{cell(i.member)}</b>: {cell(i.words)}</li>" for i in answer.leakage.learned)
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"<p>{answer.num_rows} rows{more}. {said}</p>"
+        f"<p>{answer.num_rows} rows{more}. {said}</p>{stamped}"
         f"<details><summary>Who learned what</summary><ul>{learned}</ul></details>"
         f"<p><small>question {cell(answer.question)}, run {cell(answer.run)}, "
         f"{cell(answer.released_at)}</small></p>"

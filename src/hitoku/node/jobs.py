@@ -22,8 +22,10 @@ from hitoku.node.warm import warm
 from hitoku.room.jobs import Job, JobState, Part
 from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
 from hitoku.transport.runs import RunGoing
+from hitoku.transport.sealed import Sealing
 
 if TYPE_CHECKING:
+    from hitoku.node.mutual import MutualAttestation
     from hitoku.protections.crosstab.vault import Vault
     from hitoku.room.jobs import Jobs
 
@@ -89,10 +91,17 @@ class RunShelf:
         jobs: this member's jobs.
         folder: where the runs' directories are.
         owners: who may compute with this member at all.
+        mutual: the attested sessions that parcels are sealed for; None where the room does not demand them.
     """
 
-    def __init__(self, jobs: Callable[[], Jobs], folder: Path, owners: Callable[[], frozenset[str]]) -> None:
-        self._jobs, self._folder, self._owners = jobs, folder, owners
+    def __init__(
+        self,
+        jobs: Callable[[], Jobs],
+        folder: Path,
+        owners: Callable[[], frozenset[str]],
+        mutual: MutualAttestation | None = None,
+    ) -> None:
+        self._jobs, self._folder, self._owners, self._mutual = jobs, folder, owners, mutual
         self._with: dict[str, str] = {}
         self._erasing = threading.Lock()
 
@@ -123,7 +132,26 @@ class RunShelf:
             raise Refusal(NO_SUCH_PARCEL, "there is no such parcel for that member")
         if job.state in _ENDED:
             raise Refusal(RUN_ENDED, "the run is over")
-        return self._vault(job).parcel(member, run, name)
+        found = self._vault(job).parcel(member, run, name)
+        if found is not None and self._mutual is not None:
+            if self._mutual.sessions.aborted(run):
+                raise Refusal(RUN_ENDED, "the run is over")
+            if self._mutual.sessions.newest(run, member) is None:
+                return None  # not before both nodes have accepted each other
+        return found
+
+    def sealing(self, member: str, run: str, name: str) -> Sealing | None:
+        """What seals a parcel; see `hitoku.transport.sealed.SealingShelf`.
+
+        Raises:
+            PeerError: the room demands it, and there is no session.
+        """
+        if self._mutual is None:
+            return None
+        found = self._mutual.sessions.sealing(run, member, name)
+        if found is None:
+            raise PeerError(f"there is no attested session with {member!r} any more")
+        return found
 
     def left(self, member: str, run: str, name: str) -> None:
         """Some of a parcel is about to leave."""
@@ -136,6 +164,13 @@ class RunShelf:
         with self._erasing:  # who tells of the end and the run's own thread may both come here
             if self.place(job.run).is_dir():
                 self._vault(job).erase()
+        if self._mutual is not None:
+            self._mutual.forget(job.run)
+
+    def shares(self, run: str, member: str) -> bool:
+        """Whether a run that is not over is computed with that member."""
+        job = self._jobs().find(run)
+        return job is not None and job.state not in _ENDED and self._peer(job) == member
 
     def clean(self) -> None:
         """Wipe what runs that ended have left here because the process was ended first."""

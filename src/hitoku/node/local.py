@@ -184,7 +184,16 @@ class RoomHandle:
                 node.prepare()
             noise = self._noise(sql, to, users_noise, epsilon)
             hears = progress or self._progress
-            return way.ask(sql, self.room, self._peers, self._node.records, hears, to, noise)
+            return way.ask(
+                sql,
+                self.room,
+                self._peers,
+                self._node.records,
+                hears,
+                to,
+                noise,
+                sealing=self._node.sealing,
+            )
         finally:
             self._close()
 

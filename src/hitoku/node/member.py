@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from hitoku import ask as way
 from hitoku.errors import InputError, PeerError, Refusal
+from hitoku.node.enclave import KINDS as ENCLAVE_KINDS
+from hitoku.node.enclave import EnclaveDesk, Shelves
 from hitoku.node.engines import Engines
 from hitoku.node.jobs import Following, JobRunner, RunShelf
-from hitoku.ports import Clock, Executor, Progress
+from hitoku.ports import Clock, Executor, Parcels, Progress
 from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import write_whole
 from hitoku.room.jobs import Job, Part
+from hitoku.room.runs import Role, RunState
+from hitoku.transport.attested import BROKER_KINDS
 from hitoku.transport.heads import give_own_head
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
 from hitoku.transport.joining import give_room
@@ -28,9 +32,13 @@ from hitoku.transport.runs import Begin
 if TYPE_CHECKING:
     from hitoku.ask.common import Examined
     from hitoku.ask.partner import Partner, TakesPart
+    from hitoku.ask.unsealed import Sealing
     from hitoku.disclosure.answer import Answer
     from hitoku.engine.spark import SparkEngine
     from hitoku.engine.tables import TableFile
+    from hitoku.node.attested import AttestedRun
+    from hitoku.node.broker import BrokerDesk
+    from hitoku.node.mutual import MutualAttestation
     from hitoku.protections.base import Protection
     from hitoku.protections.crosstab import Crosstab
     from hitoku.room.jobs import Jobs
@@ -58,7 +66,9 @@ class LocalNode:
         self._clock = clock
         self._progress = progress
         self._engines = Engines(self._files, self._spark)
-        self.shelf = RunShelf(lambda: self.jobs, directory.path / "runs", self.room.agreement.owners)
+        self._mutual = self._attesting()
+        owners = self.room.agreement.owners
+        self.shelf = RunShelf(lambda: self.jobs, directory.path / "runs", owners, self._mutual)
         self.runs = JobRunner(
             lambda: self.jobs,
             self.shelf,
@@ -66,7 +76,11 @@ class LocalNode:
             self._over_there,
             lambda job: self._host().led.begin(job),
         )
-        self._parcels = network.parcels(directory.name, self.shelf)
+        self.enclaves = EnclaveDesk(
+            directory, self.room, lambda: self.records, clock, lambda: self.desk.broker, self._keep
+        )
+        self.shelves = Shelves(self.shelf, self.enclaves.offers)
+        self._parcels = network.parcels(directory.name, self.shelves)
         self._forget_tables(before)
 
     def _forget_tables(self, before: Agreement | None) -> None:
@@ -107,6 +121,10 @@ class LocalNode:
         if kind == "hitoku/room-request/1":
             return give_room(self.room, sender, message)
         if me.name in agreement.owners():
+            if self._mutual is not None and kind.startswith("hitoku/attest-"):
+                return self._mutual.answer(sender, message)
+            if kind in BROKER_KINDS:
+                return self.desk.answer(sender, message)
             if kind == "hitoku/consent-request/1":
                 return self._owner().consent(sender, message)
             if kind == "hitoku/settle/1":
@@ -117,12 +135,16 @@ class LocalNode:
                 begun = self._partner().begin(sender, message)
                 self.runs.start(begun["run"])
                 return begun
-        if Ability.HOST in me.abilities or me.name in agreement.owners():
+        if kind in ENCLAVE_KINDS:
+            return self.enclaves.answer(sender, message)
+        computes = {Ability.HOST, Ability.COMPUTE} & set(me.abilities)
+        if computes or me.name in agreement.owners():
             if kind == "hitoku/run-request/1":
                 try:
                     done = self._host().run(sender, message)
                 finally:
                     self._engines.done(str(message.get("run")))
+                    self.enclaves.done(str(message.get("run")))
                 if done["kind"] == "hitoku/run-going/1":
                     self.runs.start(done["run"])
                 return done
@@ -131,6 +153,7 @@ class LocalNode:
             if kind == "hitoku/cancel/1":
                 cancelled = self._host().cancel(sender, message)
                 self._engines.cancel(cancelled["run"], sender)
+                self.enclaves.cancel(cancelled["run"], sender)
                 return cancelled
             if kind == "hitoku/lookup/1":
                 return self._host().look_up(sender, message)
@@ -153,10 +176,26 @@ class LocalNode:
 
         return Jobs(self.records.store, str(self.room.agreement.id))
 
+    @cached_property
+    def desk(self) -> BrokerDesk:
+        """Where messages to this owner's key broker arrive."""
+        from hitoku.node.broker import BrokerDesk
+
+        return BrokerDesk(self._directory, self.room, lambda: self.records, self._clock)
+
+    @property
+    def sealing(self) -> Sealing:
+        """What this member receives sealed answers to its own questions with."""
+        from hitoku.ask.unsealed import Sealing
+
+        return Sealing(self._directory.keys(), self.enclaves.certified)
+
     def prepare(self) -> None:
         """Start what takes a while on a host, while others are still checking the question."""
-        me = self.room.agreement.member(self._directory.name)
-        if me is not None and Ability.HOST in me.abilities:
+        agreement = self.room.agreement
+        me = agreement.member(self._directory.name)
+        on_tokens = ProtectionName.TOKENS in agreement.protections
+        if on_tokens and me is not None and Ability.HOST in me.abilities:
             self._engines.prepare()
 
     def _files(self) -> dict[str, TableFile]:
@@ -173,12 +212,31 @@ class LocalNode:
     def cancel(self) -> None:
         """End the questions that run on this host, from another thread."""
         self._engines.cancel_all()
+        self.enclaves.cancel_all()
 
     def close(self) -> None:
         """End what was prepared and not used."""
         self._engines.close()
         if "records" in self.__dict__:
             self.records.store.close()
+
+    def _attesting(self) -> MutualAttestation | None:
+        """Mutual attestation with the other owner's node; None where the room does not demand it."""
+        part = self.room.agreement.attestation
+        if part is None or not part.crosstab:
+            return None
+        from hitoku.node.mutual import mutual_attestation
+
+        return mutual_attestation(
+            self._directory, self.room, self.peers, self._clock, lambda: self.records, self._shares
+        )
+
+    def _shares(self, run: str, member: str) -> bool:
+        """Whether this member computes a run with another: it has begun, or was consented to."""
+        if self.shelf.shares(run, member):
+            return True
+        reserved = self.records.state(run, Role.OWNER) is RunState.RESERVED
+        return reserved and self.records.host_of(run) == member and self.jobs.find(run) is None
 
     def _owner(self) -> way.Owner:
         return way.Owner(
@@ -189,6 +247,10 @@ class LocalNode:
         """Refuse, before anything is charged, where this node does not know where its own tables are."""
         from hitoku.node.people import settings_of
 
+        if self._mutual is not None:
+            from hitoku.node.attester import check_attests
+
+            check_attests(self._directory)
         for table in tables:
             try:
                 settings_of(self._directory, self.room, table)
@@ -236,6 +298,10 @@ class LocalNode:
         if cluster is None:
             yield self._local()
             return
+        if self._mutual is not None:
+            from hitoku.node.attester import check_attests
+
+            check_attests(self._directory)  # refuses: a cluster's workers attest to nobody
         try:
             yield cluster
         finally:
@@ -247,13 +313,15 @@ class LocalNode:
         def runner(examined: Examined, request: Begin) -> TakesPart:
             self.shelf.shared(request.run, examined.place)
             batches = executor or self._local()
-            return _Part(self._crosstab(request.run), examined, batches, progress or self._progress)
+            crosstab = self._crosstab(request.run, examined.place)
+            return _Part(crosstab, examined, batches, progress or self._progress)
 
         return Partner(self.room, self.peers, self.records, self._clock, self.jobs, runner)
 
     def _settled(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
         """An owner hears how a run ended: then what it has of it goes."""
         answer = self._owner().settle(sender, message)
+        self.enclaves.offers.over(answer["run"])
         job = self.jobs.find(answer["run"])
         if job is not None and job.sender == sender and job.part is Part.PARTNER:
             self.runs.over(job.run, released=message["outcome"] == "released")
@@ -278,22 +346,31 @@ class LocalNode:
             return error.code in {RUN_ENDED, NO_SUCH_PARCEL}
         return False
 
-    def _crosstab(self, run: str, begin: dict[str, Any] | None = None) -> Crosstab:
+    def _crosstab(self, run: str, peer: str, begin: dict[str, Any] | None = None) -> Crosstab:
         from hitoku.node.people import prepared
         from hitoku.protections.crosstab import Crosstab, Site
 
+        attested: AttestedRun | None = None
+        parcels: Parcels = self._parcels
+        if self._mutual is not None:
+            from hitoku.node.attested import AttestedRun
+
+            attested = AttestedRun(self._mutual, run, peer, leads=begin is not None)
+            parcels = attested.parcels(self._parcels)
         return Crosstab(
             Site(
                 room=self.room,
                 run=run,
                 vault=self.shelf.place(run),
                 keys=self._directory.keys(),
-                parcels=self._parcels,
+                parcels=parcels,
                 # In `work`, which goes when the run starts again or ends: a kill leaves rows there.
                 prepare=lambda side: prepared(
                     self._directory, self.room, side, self.shelf.place(run) / "work"
                 ),
                 begin=begin or {},
+                attested=attested,
+                witness=self.jobs,
             )
         )
 
@@ -320,6 +397,8 @@ class LocalNode:
 
     def _protection(self, examined: Examined, request: RunRequest) -> Protection:
         name, tables = examined.protection.name, examined.question.tables
+        if name is ProtectionName.ENCLAVE:
+            return self.enclaves.enclave(request.run, examined.question.asker, self.peers, self._parcels)
         if name is ProtectionName.CROSSTAB:
             others = [o for o in examined.question.owners if o != self._directory.name]
             self.shelf.shared(request.run, others[0])
@@ -333,7 +412,7 @@ class LocalNode:
                 consents=request.consents,
                 users_noise=request.users_noise,
             )
-            return self._crosstab(request.run, begin.model_dump(mode="json"))
+            return self._crosstab(request.run, others[0], begin.model_dump(mode="json"))
         for table in tables:
             declared = self.room.agreement.table(table)
             if self._directory.table_file(table) is None:

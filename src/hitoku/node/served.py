@@ -223,7 +223,9 @@ class ServedRoom:
         node = LocalNode(directory, shared, network, self._clock, NoProgress())
         check_key(directory, node.room.agreement)
         node.records  # noqa: B018 (opened here, before threads could open it twice; recovers)
-        served = Served(node.room.agreement, directory.name, self.answer, lanes=self._lanes, shelf=node.shelf)
+        served = Served(
+            node.room.agreement, directory.name, self.answer, lanes=self._lanes, shelf=node.shelves
+        )
         return _Version(node, network, served, dict(settings.peers))
 
 

@@ -19,11 +19,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hitoku import limits
 from hitoku.errors import InputError
@@ -31,7 +32,17 @@ from hitoku.room.agreement import Name
 from hitoku.room.files import write_whole
 from hitoku.transport.https.client import check_address
 
-__all__ = ["SETTINGS_FILE", "NodeSettings", "RoomSettings", "SparkSettings", "TableSettings", "socket_of"]
+__all__ = [
+    "SETTINGS_FILE",
+    "AttesterSettings",
+    "EnclaveSettings",
+    "KeySettings",
+    "NodeSettings",
+    "RoomSettings",
+    "SparkSettings",
+    "TableSettings",
+    "socket_of",
+]
 
 SETTINGS_FILE: Final = "node.toml"
 _MAX_BYTES: Final = 1_000_000
@@ -157,6 +168,89 @@ class SparkSettings(_Part):
         return made
 
 
+class AttesterSettings(_Part):
+    """What makes evidence of this node, where a room demands it (docs/protections/attestation-handshake.md).
+
+    Attributes:
+        platform: ``tpm``; ``nitro``; ``tsm``, a confidential virtual machine (SEV-SNP, TDX); or ``dev``.
+        device: of a TPM, its path, or ``descriptor:4`` where a launcher opened it; of ``dev``, the key file,
+            relative to the member's directory. Of the others the platform's own where None.
+        chain: of a TPM, a file with the certificates above its endorsement key's, in PEM, the root last;
+            relative to the member's directory.
+    """
+
+    platform: Literal["tpm", "nitro", "tsm", "dev"]
+    device: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+    chain: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.platform == "dev" and self.device is None:
+            raise ValueError("dev needs `device`, the developer's key file")
+        if self.platform != "tpm" and self.chain is not None:
+            raise ValueError("`chain` is of a TPM")
+        return self
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        said = {"platform": self.platform, "device": self.device, "chain": self.chain}
+        return ["[attestation]", *(f"{n} = {_toml(v)}" for n, v in said.items() if v is not None)]
+
+
+class EnclaveSettings(_Part):
+    """How this node starts enclaves, where it is the place of runs in them (docs/protections/enclave.md).
+
+    Attributes:
+        platform: ``swtpm``, a software TPM for each run, which shows the flow and protects nothing; ``tpm``,
+            the machine's; ``dev``, a key on disk; or ``vsock``, an enclave or guest that waits for a run.
+        device: of ``tpm``, its path; of ``dev``, the key file, relative to the member's directory; of
+            ``vsock``, where it waits, ``CID:PORT``.
+    """
+
+    platform: Literal["swtpm", "tpm", "dev", "vsock"] = "swtpm"
+    device: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.platform == "dev" and self.device is None:
+            raise ValueError("dev needs `device`, the key file")
+        if self.platform == "vsock" and re.fullmatch(r"[0-9]{1,10}:[0-9]{1,10}", self.device or "") is None:
+            raise ValueError("vsock needs `device`, where the guest waits: CID:PORT")
+        return self
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        said = {"platform": self.platform, "device": self.device}
+        return ["[enclave]", *(f"{n} = {_toml(v)}" for n, v in said.items() if v is not None)]
+
+
+class KeySettings(_Part):
+    """Where this owner's key broker keeps its own key, and counts (docs/attestation-deletion.md).
+
+    Attributes:
+        kms: the AWS KMS key that wraps data keys, by ARN; without, a file in the member's directory does.
+        region: of that key, as AWS names it.
+        endpoint: where KMS is, if not at AWS's own address.
+        counter: the TPM with a counter that nobody can put back, by its path; without, a file counts.
+    """
+
+    kms: Annotated[str, Field(pattern=r"^[A-Za-z0-9:/_-]{1,2048}$")] | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] | None = None
+    endpoint: Annotated[str, AfterValidator(check_address)] | None = None
+    counter: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kms is None) != (self.region is None) or (self.kms is None and self.endpoint is not None):
+            raise ValueError("`kms` needs `region`, and the other way round")
+        return self
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        said = self.model_dump(exclude_none=True)
+        return ["[keys]", *(f"{n} = {_toml(v)}" for n, v in said.items())]
+
+
 class NodeSettings(_Part):
     """What ``node.toml`` says.
 
@@ -168,6 +262,9 @@ class NodeSettings(_Part):
         rooms: the rooms that are served.
         tables: the member's own tables.
         spark: the cluster that SQL on tokens and batches of runs go to; this machine's cores if it is None.
+        attestation: what makes evidence of this node; nothing does if it is None.
+        enclave: how this node starts enclaves; with a software TPM if it is None.
+        keys: where this owner's key broker keeps its own key; in a file if it is None.
     """
 
     listen: Listen
@@ -177,6 +274,9 @@ class NodeSettings(_Part):
     rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=64, strict=False)]
     tables: Annotated[tuple[TableSettings, ...], Field(max_length=limits.MAX_TABLES, strict=False)] = ()
     spark: SparkSettings | None = None
+    attestation: AttesterSettings | None = None
+    enclave: EnclaveSettings | None = None
+    keys: KeySettings | None = None
 
     @classmethod
     def open(cls, directory: Path) -> NodeSettings:
@@ -237,6 +337,12 @@ class NodeSettings(_Part):
             lines += ["", *table.lines()]
         if self.spark is not None:
             lines += ["", *self.spark.lines()]
+        if self.attestation is not None:
+            lines += ["", *self.attestation.lines()]
+        if self.enclave is not None:
+            lines += ["", *self.enclave.lines()]
+        if self.keys is not None:
+            lines += ["", *self.keys.lines()]
         write_whole(path, ("\n".join(lines) + "\n").encode())
         return path
 

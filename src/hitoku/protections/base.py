@@ -85,11 +85,14 @@ class Protection(Protocol):
         name: its name.
         by_owners: two owners add the noise while they compute; the room's figures are never exact anywhere.
         long: a run is a job: it outlives the request that asked for it, and the process.
+        sealed: the answer is released and sealed for its receivers where the cells are, and `run` is never
+            called; who runs it never has an answer, and keeps none.
     """
 
     name: ProtectionName
     by_owners: bool
     long: bool
+    sealed: bool
 
     def supports(self, question: Question, room: Room) -> Supported | Unsupported:
         """Whether this protection can answer the question. Never raises."""

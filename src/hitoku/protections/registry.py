@@ -11,6 +11,7 @@ from hitoku.engine.tables import TableFile
 from hitoku.errors import EngineError, Refusal
 from hitoku.protections.base import Cost, Leakage, Protection, TableStats, Unsupported
 from hitoku.protections.crosstab import Crosstab
+from hitoku.protections.enclave import Enclave
 from hitoku.protections.tokens import Tokens
 from hitoku.questions.explain import Choice
 from hitoku.questions.question import Question
@@ -25,6 +26,7 @@ __all__ = ["PROTECTIONS", "Absent", "choices", "get"]
 PROTECTIONS: Final[Mapping[ProtectionName, Callable[[Mapping[str, TableFile]], Protection]]] = {
     ProtectionName.TOKENS: Tokens,
     ProtectionName.CROSSTAB: lambda _: Crosstab(),
+    ProtectionName.ENCLAVE: lambda _: Enclave(),
 }
 
 
@@ -46,6 +48,7 @@ class Absent:
     name: ProtectionName
     by_owners = False
     long = False
+    sealed = False
 
     def place(self, question: Question, room: Room) -> NoReturn:
         """Nowhere.

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from hitoku import limits
 from hitoku.errors import Change, EngineError, HitokuError, PeerError, Refusal, Span
-from hitoku.ports import Parcels
 from hitoku.transport.messages import Failed, Refused, decode, encode, read
 
 if TYPE_CHECKING:
     from hitoku.transport.parcels import Shelf
+    from hitoku.transport.sealed import SealingParcels
 
 __all__ = ["Handler", "InProcessNetwork", "InProcessPeers", "told"]
 
@@ -44,7 +44,7 @@ class InProcessNetwork:
         self._handlers[member] = handler
         return InProcessPeers(self, member)
 
-    def parcels(self, member: str, shelf: Shelf) -> Parcels:
+    def parcels(self, member: str, shelf: Shelf) -> SealingParcels:
         """Let the others take what is on a member's shelf. Returns its way to what they have on theirs."""
         from hitoku.transport.parcels import LocalParcels
 

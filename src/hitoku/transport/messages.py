@@ -19,6 +19,7 @@ from hitoku import limits
 from hitoku.errors import LimitError, PeerError
 from hitoku.room.agreement import Name
 from hitoku.room.consent import Consent, Hash, RunId
+from hitoku.room.sealing import SealingKey
 
 __all__ = [
     "Cancel",
@@ -37,6 +38,7 @@ __all__ = [
     "Refused",
     "RunDone",
     "RunRequest",
+    "Sealed",
     "Settle",
     "Settled",
     "Sql",
@@ -56,7 +58,14 @@ Text = Annotated[str, Field(max_length=limits.MAX_CONTROL_TEXT_CHARS), AfterVali
 Sql = Annotated[str, Field(min_length=1, max_length=limits.MAX_SQL_CHARS)]
 Receivers = Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
 Edit = Annotated[tuple[int, int, Text], Field(strict=False)]
+Sealed = Annotated[str, Field(max_length=limits.MAX_SEALED_ANSWER_BYTES * 4 // 3 + 4)]
+"""An answer that only its receiver opens, base64."""
 UsersNoise = Annotated[int, Field(ge=limits.MIN_USERS_NOISE, le=limits.MAX_USERS_NOISE)]
+
+
+def _absent(value: object) -> bool:
+    # What is new is left out where it says nothing, so that nodes that do not know it understand the rest.
+    return value is None
 
 
 class Message(BaseModel):
@@ -99,6 +108,8 @@ class RunRequest(Message):
     consents: Annotated[list[Consent], Field(max_length=limits.MAX_MEMBERS)]
     users_noise: UsersNoise | None = None
     repeats: RunId | None = None
+    sealing: Annotated[SealingKey | None, Field(exclude_if=_absent)] = None
+    """The key that the asker wants the answer sealed for, where an enclave computes it."""
 
 
 class Lookup(Message):
@@ -125,6 +136,10 @@ class RunDone(Message):
     kind: Literal["hitoku/run-done/1"] = "hitoku/run-done/1"
     run: RunId
     answer: dict[str, Any] | None
+    sealed: Annotated[Sealed | None, Field(exclude_if=_absent)] = None
+    """In place of the answer, where an enclave sealed it for the asker."""
+    certificate: Annotated[dict[str, Any] | None, Field(exclude_if=_absent)] = None
+    """Beside a sealed answer: that the keys to the tables are deleted."""
 
 
 class Deliver(Message):
@@ -271,14 +286,24 @@ def decode(content: bytes, sender: str) -> dict[str, Any]:
 
 
 _KIND: Final = re.compile(rb'\{"kind": ?"([a-z0-9/-]{1,64})"')
-_LARGE: Final = frozenset({"hitoku/run-done/1", "hitoku/deliver/1"})
+_LARGE: Final = frozenset({"hitoku/run-done/1", "hitoku/deliver/1", "hitoku/deliver-sealed/1"})
 _WITH_SQL: Final = frozenset(
     {
         "hitoku/begin/1",
         "hitoku/consent-request/1",
         "hitoku/lookup/1",
+        "hitoku/offer-tables/1",
         "hitoku/preview-request/1",
         "hitoku/run-request/1",
+    }
+)
+_WITH_EVIDENCE: Final = frozenset(
+    {
+        "hitoku/attest-hello/1",
+        "hitoku/attest-prove/1",
+        "hitoku/attest-said/1",
+        "hitoku/key-released/1",
+        "hitoku/release-key/1",
     }
 )
 _WITH_TEXT: Final = frozenset({"hitoku/refused/1", "hitoku/joined/1", "hitoku/room-given/1"})
@@ -288,7 +313,7 @@ def _most(kind: str) -> int:
     """How many bytes a message of that kind may have."""
     if kind in _LARGE:
         return limits.MAX_MESSAGE_BYTES
-    if kind in _WITH_SQL:
+    if kind in _WITH_SQL or kind in _WITH_EVIDENCE:
         return limits.MAX_CONTROL_SQL_BYTES
     return limits.MAX_CONTROL_REFUSAL_BYTES if kind in _WITH_TEXT else limits.MAX_CONTROL_BYTES
 

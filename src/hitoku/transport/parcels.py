@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from hitoku import limits
 from hitoku.errors import HitokuError, InputError, LimitError, PeerError, Refusal
 from hitoku.transport.batches import BatchReader, CutOff, Pieces
+from hitoku.transport.sealed import Opening, OtherSession, SealedStream, SealingShelf
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +32,7 @@ __all__ = [
     "ParcelFile",
     "Shelf",
     "late",
+    "open_parcel",
     "reader_of",
     "told",
     "write_parcel",
@@ -186,6 +188,18 @@ class ParcelFile:
             yield self.batch(number)
 
 
+def open_parcel(shelf: Shelf, path: Path, member: str, run: str, name: str) -> ParcelFile | SealedStream:
+    """A parcel of a shelf as one stream of it is sent to `member`: sealed where the shelf says so.
+
+    Raises:
+        InputError: the file is no parcel.
+        PeerError: it has to be sealed, and nothing is there to seal it with.
+    """
+    sealing = shelf.sealing(member, run, name) if isinstance(shelf, SealingShelf) else None
+    file = ParcelFile(path, f"{run}/{name}")
+    return file if sealing is None else SealedStream(file, sealing)
+
+
 def reader_of(member: str, run: str, name: str, schema: pa.Schema, rows: int) -> tuple[BatchReader, str]:
     """What reads a parcel, and the parcel's ``<run>/<name>``.
 
@@ -218,26 +232,39 @@ class LocalParcels:
     Args:
         me: the member who fetches.
         shelves: each other member's.
+        opening: how sealed parcels are opened; None where they come as they are.
     """
 
-    def __init__(self, me: str, shelves: Mapping[str, Shelf]) -> None:
-        self._me, self._shelves = me, shelves
+    def __init__(
+        self, me: str, shelves: Mapping[str, Shelf], opening: Callable[[str], Opening] | None = None
+    ) -> None:
+        self._me, self._shelves, self._opening = me, shelves, opening
+
+    def opened_by(self, opening: Callable[[str], Opening]) -> LocalParcels:
+        """See `hitoku.transport.sealed.SealingParcels`."""
+        return LocalParcels(self._me, self._shelves, opening)
 
     def fetch(
         self, member: str, run: str, name: str, schema: pa.Schema, rows: int, wait: float
     ) -> Iterator[pa.RecordBatch]:
         """See `hitoku.ports.Parcels.fetch`."""
-        reader, parcel = reader_of(member, run, name, schema, rows)
-        return self._fetch(member, run, name, parcel, reader, wait)
+        reader, _ = reader_of(member, run, name, schema, rows)
+        return self._fetch(member, run, name, reader, wait)
 
     def _fetch(
-        self, member: str, run: str, name: str, parcel: str, reader: BatchReader, wait: float
+        self, member: str, run: str, name: str, reader: BatchReader, wait: float
     ) -> Iterator[pa.RecordBatch]:
+        until = time.monotonic() + wait
         try:
-            path = self._wait(member, run, name, wait)
-            with ParcelFile(path, parcel) as file:
-                self._shelves[member].left(self._me, run, name)
-                yield from reader.batches(Pieces(file.pieces(0)))
+            while True:
+                path = self._wait(member, run, name, wait, until)
+                try:
+                    yield from self._stream(path, member, run, name, reader)
+                    return
+                except OtherSession:  # the two are just agreeing on another one
+                    if time.monotonic() > until:
+                        raise late(member, name, wait) from None
+                    time.sleep(_LOOK_SECONDS)
         except Refusal as refusal:
             raise told(member, name, RUN_ENDED if refusal.code == RUN_ENDED else NO_SUCH_PARCEL) from None
         except CutOff:
@@ -247,8 +274,18 @@ class LocalParcels:
         except (HitokuError, OSError):  # its words stay with whom they are about
             raise told(member, name, "INTERNAL") from None
 
-    def _wait(self, member: str, run: str, name: str, wait: float) -> Path:
-        until = time.monotonic() + wait
+    def _stream(
+        self, path: Path, member: str, run: str, name: str, reader: BatchReader
+    ) -> Iterator[pa.RecordBatch]:
+        shelf = self._shelves[member]
+        with open_parcel(shelf, path, self._me, run, name) as file:
+            shelf.left(self._me, run, name)
+            pieces = Pieces(file.pieces(reader.next))
+            if self._opening is not None:
+                pieces = self._opening(name).stream(pieces, reader)
+            yield from reader.batches(pieces)
+
+    def _wait(self, member: str, run: str, name: str, wait: float, until: float) -> Path:
         shelf = self._shelves.get(member)
         if shelf is None:
             raise PeerError(f"{member!r} cannot be reached from here")

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ def make(
     place: Path,
     agreement: Callable[[dict[str, str]], dict[str, Any]],
     tables: Mapping[str, list[dict[str, Any]]],
+    more: Mapping[str, Any] | None = None,
 ) -> Room:
     """Members with keys, the room that they sign, and their nodes' settings.
 
@@ -39,6 +40,7 @@ def make(
         place: the demo's directory; a member's directory is named by it, the room file is ``room.yaml``.
         agreement: the agreement as data, of the members' public keys.
         tables: by member: its tables, as node.toml names them.
+        more: what else stands in every node.toml.
     """
     members = {name: MemberDirectory.create(place / name, name) for name in tables}
     keys = {name: member.keys({}).public_key() for name, member in members.items()}
@@ -56,6 +58,7 @@ def make(
             "url": f"https://{listen}",
             "rooms": [{"file": "../room.yaml", "peers": peers}],
             "tables": tables[name],
+            **(more or {}),
         }
         NodeSettings.made(settings, "node.toml").write(member.path)
         certificate_file(member)
@@ -73,15 +76,19 @@ class Nodes:
         """Where a node's log is."""
         return self._place / f"{name}.log"
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, program: Sequence[str] = ("hitoku.cli.main", "node", "serve")) -> None:
         """Start a member's node and wait until it listens.
+
+        Args:
+            name: the member.
+            program: the module that serves, and its first arguments; the member's directory is the last.
 
         Raises:
             PeerError: it does not.
         """
         directory = self._place / name
         host, port = NodeSettings.open(directory).listen.rsplit(":", 1)
-        words = [sys.executable, "-m", "hitoku.cli.main", "node", "serve", str(directory)]
+        words = [sys.executable, "-m", *program, str(directory)]
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.processes[name] = process

@@ -52,9 +52,13 @@ class Act:
 
     def ask(self, progress: Progress | None = None) -> Answer:
         """Ask over the network; both nodes must serve."""
+        return self.asked(self.question, progress)
+
+    def asked(self, question: str, progress: Progress | None = None) -> Answer:
+        """Ask something else."""
         from hitoku.node.remote import open_remote_room
 
-        return open_remote_room(self.place / self.asker, progress=progress).ask(self.question)
+        return open_remote_room(self.place / self.asker, progress=progress).ask(question)
 
     def compared(self, answer: Answer) -> compare.Comparison:
         """The answer beside the clear table."""

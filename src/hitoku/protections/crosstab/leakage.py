@@ -15,7 +15,7 @@ from hitoku.questions.question import Question
 from hitoku.questions.words import protected_by, revealed
 from hitoku.room.agreement import Ability, Room
 
-__all__ = ["FOLLOWS", "crosstab_leakage"]
+__all__ = ["ATTESTED", "FOLLOWS", "SOFTWARE", "crosstab_leakage"]
 
 FOLLOWS: Final = (
     "both owners run the program as agreed, decisional Diffie-Hellman is hard in ristretto255 and its hash "
@@ -25,12 +25,32 @@ FOLLOWS: Final = (
     "or to a leaked key"
 )
 
+ATTESTED: Final = (
+    "each node proves to the other, before anything leaves, that it runs the program that the members signed "
+    "for: that holds as far as the platforms' makers and their keys do, and what table a node reads stays "
+    "its owner's word; decisional Diffie-Hellman is hard in ristretto255 and its hash is a random oracle; not "
+    "covered: how long each takes; transcripts kept for years fall to a quantum computer or to a leaked key"
+)
+SOFTWARE: Final = (
+    "nothing by it: this room accepts evidence that no hardware vouches for, and who runs a machine can make "
+    "such evidence of anything. It shows how mutual attestation goes and protects nothing"
+)
+
 
 def crosstab_leakage(question: Question, shape: Shape, room: Room) -> Leakage:
     """What each member learns from a run."""
     a, b = shape.a.owner, shape.b.owner
-    assumption = FOLLOWS.format(a=a, b=b)
+    part = room.agreement.attestation
+    attests = part is not None and part.crosstab
+    software = part is not None and part.software
+    assumption = ATTESTED if attests and not software else FOLLOWS.format(a=a, b=b)
     learned: list[Learned] = []
+    if attests:
+        for me, other in ((a, b), (b, a)):
+            words = f"what {other}'s node runs: the program, versions, and the identity of its hardware"
+            learned.append(Learned(me, "PEER_EVIDENCE", words))
+            if software:
+                learned.append(Learned(me, "SOFTWARE_ROOTED", SOFTWARE))
     for me, other, side in ((a, b, shape.b), (b, a, shape.a)):
         learned.append(
             Learned(

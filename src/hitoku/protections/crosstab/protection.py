@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from hitoku import limits
 from hitoku.disclosure.cells import Cells
 from hitoku.disclosure.laplace import delta_of_a_figure, dummies_of
 from hitoku.disclosure.leakage import Leakage
-from hitoku.errors import EngineError, LimitError, PeerError, Refusal
+from hitoku.errors import EngineError, LimitError, PeerError, Refusal, RunAborted
 from hitoku.protections.base import Cost, Supported, TableStats, Unsupported
 from hitoku.protections.crosstab.leakage import crosstab_leakage
 from hitoku.protections.crosstab.shape import Shape, ShapeSide, recognise
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from hitoku.protections.crosstab.figures import Figures
     from hitoku.protections.crosstab.prepared import Prepared
     from hitoku.protections.crosstab.terms import Parameters
+    from hitoku.protections.crosstab.vault import Witness
     from hitoku.questions.question import Question
 
-__all__ = ["Crosstab", "Site"]
+__all__ = ["Attested", "Crosstab", "Site"]
 
 # Measured by benchmarks/crosstab.py on 2 cores: CPU seconds of both parties for a person of each, and bytes.
 _SECONDS_A_PERSON: Final = 65e-6
@@ -40,6 +41,23 @@ _BYTES_A_PERSON: Final = 70
 # How long the other owner's node may be away when a run begins, and when it goes on.
 _PATIENCE_SECONDS: Final = 60
 _AGAIN_SECONDS: Final = 0.5
+
+
+class Attested(Protocol):
+    """The attested session of a run with the other owner's node, where the room demands one."""
+
+    def ensure(self, hear: Callable[[], None] | None = None) -> None:
+        """See to it that both nodes have accepted each other; `hear` is called while waiting.
+
+        Raises:
+            Refusal: one did not.
+            PeerError: the other node cannot be reached or failed.
+        """
+        ...
+
+    def aborted(self, stage: str) -> None:
+        """What came at that stage is not what the other node sealed: the session is gone, and on record."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,8 @@ class Site:
         parcels: the way to what the other owner has ready.
         prepare: makes this side's rows: one a person, de-identified.
         begin: at the leader, the message by which the other owner begins its part.
+        attested: the session that `parcels` come sealed for; None where the room does not demand one.
+        witness: remembers, outside the vault, that the run's secrets were drawn.
     """
 
     room: Room
@@ -63,6 +83,8 @@ class Site:
     parcels: Parcels
     prepare: Callable[[ShapeSide], Prepared]
     begin: dict[str, Any] = field(default_factory=dict)
+    attested: Attested | None = None
+    witness: Witness | None = None
 
 
 class Crosstab:
@@ -74,6 +96,7 @@ class Crosstab:
 
     by_owners = True
     long = True
+    sealed = False
 
     def __init__(self, site: Site | None = None) -> None:
         self.name = ProtectionName.CROSSTAB
@@ -129,13 +152,15 @@ class Crosstab:
             ) from None
 
     def begin(self, question: Question, peers: Peers) -> None:
-        """Have the other owner begin its part.
+        """Have the other owner begin its part; before that, attest to it where the room demands it.
 
         Raises:
             PeerError: it cannot be reached or failed.
-            Refusal: it refused.
+            Refusal: it refused, or one of the two nodes does not accept what runs at the other.
         """
         site = self._at()
+        if site.attested is not None:
+            site.attested.ensure()
         other = _shape(question, site.room).b.owner
         messages.read(Begun, _called(peers, other, site.begin), other)
 
@@ -190,6 +215,9 @@ class Crosstab:
         from hitoku.protections.crosstab.vault import Vault
 
         site = self._at()
+        if site.attested is not None:
+            progress.phase("attesting")
+            site.attested.ensure(lambda: progress.advance(0))
         mine, other = (shape.a, shape.b) if side == "a" else (shape.b, shape.a)
         peer = site.room.agreement.member(other.owner)
         if peer is None:
@@ -204,8 +232,14 @@ class Crosstab:
             executor,
             progress,
             wait=limits.JOB_SECONDS,
+            witness=site.witness,
         )
-        return party.run(lambda: site.prepare(mine))
+        try:
+            return party.run(lambda: site.prepare(mine))
+        except RunAborted as error:
+            if site.attested is not None:
+                site.attested.aborted(error.stage)
+            raise
 
     def _at(self) -> Site:
         if self._site is None:

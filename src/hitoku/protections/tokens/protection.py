@@ -42,6 +42,7 @@ class Tokens:
 
     by_owners = False
     long = False
+    sealed = False
 
     def __init__(
         self,

@@ -4,26 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from hitoku.engine.tables import EngineColumn, EngineTable, TableFile
+from hitoku.engine.types import declared_type
 from hitoku.errors import InputError
 from hitoku.questions.question import Question
-from hitoku.room.agreement import Column, ColumnProtection, ColumnType
+from hitoku.room.agreement import Column, ColumnProtection
 
 __all__ = ["engine_tables"]
-
-_TYPES: Final = {
-    ColumnType.STRING: "VARCHAR",
-    ColumnType.SMALLINT: "SMALLINT",
-    ColumnType.INT: "INTEGER",
-    ColumnType.BIGINT: "BIGINT",
-    ColumnType.BOOLEAN: "BOOLEAN",
-    ColumnType.DATE: "DATE",
-    ColumnType.FLOAT: "FLOAT",
-    ColumnType.DOUBLE: "DOUBLE",
-    ColumnType.TIMESTAMP: "TIMESTAMP",
-}
 
 
 def engine_tables(question: Question, files: Mapping[str, TableFile]) -> tuple[EngineTable, ...]:
@@ -43,8 +31,4 @@ def engine_tables(question: Question, files: Mapping[str, TableFile]) -> tuple[E
 
 def _column(column: Column) -> EngineColumn:
     encrypted = column.protection is not ColumnProtection.CLEARTEXT
-    if column.type is ColumnType.DECIMAL:
-        sql_type = f"DECIMAL({column.precision},{column.scale})"
-    else:
-        sql_type = _TYPES[column.type]
-    return EngineColumn(column.name, sql_type, encrypted)
+    return EngineColumn(column.name, declared_type(column), encrypted)

@@ -85,7 +85,7 @@ class Served:
         """How many bytes a message of that member may have at most: answers come from who computes them."""
         who, me = self.agreement.member(sender), self.agreement.member(self.me)
         gives = who is not None and (
-            Ability.HOST in who.abilities
+            bool({Ability.HOST, Ability.COMPUTE} & set(who.abilities))
             or (self.agreement.crosstab is not None and sender in self.agreement.owners())
         )
         takes = me is not None and Ability.RECEIVE in me.abilities

@@ -34,8 +34,8 @@ from hitoku.transport.in_process import InProcessNetwork
 if TYPE_CHECKING:
     import httpx
 
-    from hitoku.ports import Parcels
     from hitoku.transport.parcels import Shelf
+    from hitoku.transport.sealed import SealingParcels
 
 __all__ = ["IDEMPOTENT", "HttpsNetwork", "VersionGiven", "check_address"]
 
@@ -49,6 +49,13 @@ IDEMPOTENT: Final = frozenset(
         "hitoku/deliver/1",  # writes the same answer to the same place
         "hitoku/begin/1",  # a run that has begun is not begun again, and the answer is the same
         "hitoku/run-wait/1",  # reads
+        "hitoku/offer-tables/1",  # tables are sealed once for a run; then it reads
+        "hitoku/sealing-key-request/1",  # a run has one key
+        "hitoku/deliver-sealed/1",  # what is kept is not kept again, and the answer is the same
+        "hitoku/attest-hello/1",  # begins another handshake; one that is not gone on with has no effect
+        "hitoku/challenge/1",  # makes another challenge; each is answered once
+        "hitoku/revoke-keys/1",  # keys that are revoked stay so, and the answer is the same
+        "hitoku/delete-keys/1",  # a tombstone is made once, and given again
     }
 )
 """Messages that may be sent twice."""
@@ -102,7 +109,7 @@ class HttpsNetwork(InProcessNetwork):
         while self._clients:
             self._clients.popitem()[1].close()
 
-    def parcels(self, member: str, shelf: Shelf) -> Parcels:
+    def parcels(self, member: str, shelf: Shelf) -> SealingParcels:
         """This member's way to what the others' nodes have ready; its own shelf its node serves."""
         from hitoku.transport.https.fetching import HttpsParcels
 

@@ -11,7 +11,7 @@ computes between two batches may take as long as it likes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from hitoku import limits
@@ -23,6 +23,7 @@ from hitoku.transport.https.asgi import ARROW
 from hitoku.transport.https.client import HttpsNetwork
 from hitoku.transport.https.tls import Deadline, reading
 from hitoku.transport.parcels import late, reader_of, told
+from hitoku.transport.sealed import Opening
 
 if TYPE_CHECKING:
     import httpx
@@ -36,17 +37,23 @@ class HttpsParcels:
 
     Args:
         network: the member's way to the others.
+        opening: how sealed parcels are opened; None where they come as they are.
     """
 
-    def __init__(self, network: HttpsNetwork) -> None:
-        self._network = network
+    def __init__(self, network: HttpsNetwork, opening: Callable[[str], Opening] | None = None) -> None:
+        self._network, self._opening = network, opening
+
+    def opened_by(self, opening: Callable[[str], Opening]) -> HttpsParcels:
+        """See `hitoku.transport.sealed.SealingParcels`."""
+        return HttpsParcels(self._network, opening)
 
     def fetch(
         self, member: str, run: str, name: str, schema: pa.Schema, rows: int, wait: float
     ) -> Iterator[pa.RecordBatch]:
         """See `hitoku.ports.Parcels.fetch`."""
         reader, parcel = reader_of(member, run, name, schema, rows)
-        return _Fetch(self._network, member, parcel, reader, wait).batches()
+        opening = None if self._opening is None else self._opening(name)
+        return _Fetch(self._network, member, parcel, reader, wait, opening).batches()
 
 
 class _Patience(Deadline):
@@ -83,11 +90,17 @@ class _Fetch:
     """One fetch of one parcel."""
 
     def __init__(
-        self, network: HttpsNetwork, member: str, parcel: str, reader: BatchReader, wait: float
+        self,
+        network: HttpsNetwork,
+        member: str,
+        parcel: str,
+        reader: BatchReader,
+        wait: float,
+        opening: Opening | None,
     ) -> None:
         self._network, self._member, self._parcel, self._reader = network, member, parcel, reader
         self._name = parcel.partition("/")[2]
-        self._wait = wait
+        self._wait, self._opening = wait, opening
         # A batch earns nothing before it is whole, so there must be time for the largest.
         self._patience = _Patience(bounds.STALL_SECONDS + reader.most / bounds.BODY_BYTES_A_SECOND)
 
@@ -137,7 +150,8 @@ class _Fetch:
             self._check(response)
             pieces = Pieces(self._in_time(response.iter_raw()))
             began = 0
-            for batch in self._reader.batches(pieces):
+            opened = pieces if self._opening is None else self._opening.stream(pieces, self._reader)
+            for batch in self._reader.batches(opened):
                 self._patience.earn(pieces.taken - began)
                 began = pieces.taken
                 left = time.monotonic()

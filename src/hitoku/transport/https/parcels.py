@@ -22,7 +22,8 @@ from typing import Any, Protocol, TypeVar
 from hitoku.errors import Refusal
 from hitoku.transport.https import bounds
 from hitoku.transport.https.asgi import ARROW, TOO_SLOW, Send, Stop, send_body, start
-from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED, ParcelFile, Shelf
+from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED, ParcelFile, Shelf, open_parcel
+from hitoku.transport.sealed import SealedStream
 
 __all__ = ["Connection", "ParcelRoute", "Wanted"]
 
@@ -110,13 +111,16 @@ class ParcelRoute:
         return self._streams[member] >= bounds.STREAMS_A_MEMBER or self._streams.total() >= bounds.STREAMS
 
     async def _open(self, wanted: Wanted, path: Path, send: Send, facts: dict[str, Any]) -> None:
-        file = await _in_thread(wanted, lambda: ParcelFile(path, f"{wanted.run}/{wanted.name}"))
+        shelf = wanted.shelf
+        if shelf is None:
+            raise Stop(404, NO_SUCH_PARCEL)
+        file = await _in_thread(
+            wanted, lambda: open_parcel(shelf, path, wanted.member, wanted.run, wanted.name)
+        )
         try:
             if wanted.sequence >= file.count:
                 raise Stop(416, "SEQUENCE")
-            if wanted.shelf is not None:
-                shelf = wanted.shelf
-                await _in_thread(wanted, lambda: shelf.left(wanted.member, wanted.run, wanted.name))
+            await _in_thread(wanted, lambda: shelf.left(wanted.member, wanted.run, wanted.name))
             facts |= {"status": 200, "bytes": 0}
             try:
                 await start(send, 200, ARROW, None)
@@ -130,7 +134,9 @@ class ParcelRoute:
         finally:
             file.close()
 
-    async def _send(self, wanted: Wanted, file: ParcelFile, send: Send, facts: dict[str, Any]) -> None:
+    async def _send(
+        self, wanted: Wanted, file: ParcelFile | SealedStream, send: Send, facts: dict[str, Any]
+    ) -> None:
         content: bytes | memoryview = file.head()
         for number in range(wanted.sequence, file.count):
             await send_body(send, content, last=False)
