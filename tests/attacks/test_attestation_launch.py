@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.attacks import launched as probes
+from tests.attestation_tpm import need_swtpm
 
 from hitoku.attestation.attest import tpm as attester
 from hitoku.attestation.binding import Binding, bound
@@ -28,11 +29,9 @@ from hitoku.attestation.launch.launcher import checked
 from hitoku.attestation.launch.measuring import measured
 from hitoku.attestation.launch.start import launch
 from hitoku.attestation.program import PROGRAM_PCR, Manifest, pcr_of, program_digest
-from hitoku.attestation.swtpm import SwTpm, missing
+from hitoku.attestation.swtpm import SwTpm
 from hitoku.attestation.verify import verify
 from hitoku.errors import InputError
-
-needs_tpm = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +43,7 @@ def good() -> Manifest:
 @pytest.fixture
 def tpm() -> Iterator[int]:
     """A descriptor of a software TPM that nobody else reaches."""
+    need_swtpm()
     with SwTpm(private=True, certificate=False) as started:
         descriptor = started.descriptor()
         yield descriptor
@@ -208,7 +208,6 @@ def test_t1_without_namespaces_the_root_directory_is_still_the_image(good: Manif
     assert found["descriptors"] == [0, 1, 2, 3, 4]
 
 
-@needs_tpm
 def test_t1_the_quote_says_which_program_runs(tpm: int) -> None:
     nonce = os.urandom(32)
     with launch(probes.image("quote"), tpm=tpm) as running:
@@ -221,7 +220,6 @@ def test_t1_the_quote_says_which_program_runs(tpm: int) -> None:
     assert attester.PROGRAM_PCR == PROGRAM_PCR
 
 
-@needs_tpm
 def test_t1_another_program_that_resets_and_extends_pcrs_does_not_reach_the_value(
     tpm: int, good: Manifest
 ) -> None:

@@ -12,10 +12,9 @@ import base64
 import json
 import os
 import random
-import socket
-import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,22 @@ from hitoku.ports import SystemClock
 from hitoku.protections.enclave import enclosure, sealed_table
 from hitoku.protections.enclave.frames import Broken, Channel, Kind
 from hitoku.protections.enclave.sealing import open_answer, seal_answer
-from hitoku.protections.enclave.worker.serve import serve
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import moment
 from hitoku.room.ledger import EntryKind
 from hitoku.room.runs import RunState
-from tests.enclaves import CLEAR, DEV, JOIN, SQL, ThreadWorker, World, agreement_data, in_threads, make, tables
+from tests.enclaves import (
+    CLEAR,
+    DEV,
+    JOIN,
+    SQL,
+    ThreadWorker,
+    World,
+    agreement_data,
+    in_threads,
+    make,
+    tables,
+)
 
 
 @pytest.fixture
@@ -127,7 +136,10 @@ CHANGED = {
         lambda o: o.update(sql=SQL.replace("s.plan", "c.region")),
         "CONSENT_MISMATCH",
     ),
-    "a question that the rules refuse": (lambda o: o.update(sql="SELECT phone FROM customers"), "ENCRYPTED_COLUMN"),
+    "a question that the rules refuse": (
+        lambda o: o.update(sql="SELECT phone FROM customers"),
+        "ENCRYPTED_COLUMN",
+    ),
     "no consents": (lambda o: o.update(consents=[]), "CONSENT_MISSING"),
     "one consent": (lambda o: o.update(consents=o["consents"][:1]), "CONSENT_MISSING"),
     "one consent twice": (lambda o: o.update(consents=o["consents"][:1] * 2), "CONSENT_UNEXPECTED"),
@@ -145,7 +157,10 @@ CHANGED = {
     "the receivers": (lambda o: o.update(receivers=["shop", "telco"]), "CONSENT_MISMATCH"),
     "a receiver who may not": (lambda o: o.update(receivers=["cloud"]), "NOT_A_RECEIVER"),
     "the agreement": (other_room, "ROOM"),
-    "the agreement's signatures": (lambda o: o["room"].update(signatures=o["room"]["signatures"][1:]), "ROOM"),
+    "the agreement's signatures": (
+        lambda o: o["room"].update(signatures=o["room"]["signatures"][1:]),
+        "ROOM",
+    ),
     "no room": (lambda o: o.update(room={}), "ROOM"),
     "a receiver's key": (own_key, "SEALING_KEY"),
     "no receiver's key": (lambda o: o.update(sealing=[]), "SEALING_KEY"),
@@ -554,13 +569,8 @@ def test_T23_software_evidence_is_refused_where_the_room_wants_hardware(
 
 def test_a_worker_without_owners_consent_asks_nobody_for_keys(world: World) -> None:
     """The worker refuses before it says a word to a broker."""
-    ours, theirs = socket.socketpair()
-    calls: list[Kind] = []
-    thread = threading.Thread(
-        target=serve, args=(Channel(theirs), DevAttester(DEV, world.program), SystemClock()), daemon=True
-    )
-    thread.start()
-    channel = Channel(ours)
+    worker = world.started()
+    channel = Channel(worker.connection)
     channel.receive({Kind.READY: 0}, 20)
     order = {
         "room": world.room.model_dump(mode="json", exclude_none=True),
@@ -574,42 +584,30 @@ def test_a_worker_without_owners_consent_asks_nobody_for_keys(world: World) -> N
         "began": moment(datetime.now(UTC)),
     }
     channel.send(Kind.ORDER, json.dumps(order).encode())
-    wanted = {kind: 1 << 20 for kind in Kind}
-    while not calls or calls[-1] is not Kind.FAILED:
-        kind, content = channel.receive(wanted, 20)
-        calls.append(kind)
+    said, content = [], bytearray()
+    while Kind.FAILED not in said:
+        kind, content = channel.receive(dict.fromkeys(Kind, 1 << 20), 20)
+        said.append(kind)
     assert json.loads(content)["code"] == "CONSENT_MISSING"
-    assert Kind.CALL not in calls
+    assert Kind.CALL not in said
     assert b"phone" not in content
-    thread.join(20)
-    channel.close()
+    worker.end()
 
 
 def test_T14_no_order_of_frames_makes_a_worker_say_more(world: World) -> None:
     """Whatever a host sends instead of what is its turn, the worker ends, and never with an answer."""
     draw = random.Random(14)
     for _ in range(40):
-        ours, theirs = socket.socketpair()
-        thread = threading.Thread(
-            target=serve, args=(Channel(theirs), DevAttester(DEV, world.program), SystemClock()), daemon=True
-        )
-        thread.start()
-        channel = Channel(ours)
-        said: list[Kind] = []
-        try:
+        worker = world.started()
+        channel, said = Channel(worker.connection), list[Kind]()
+        with suppress(Broken):
             for _ in range(draw.randrange(1, 5)):
-                kind = draw.choice(list(Kind))
-                channel.send(kind, draw.choice([b"", b"{}", os.urandom(40), b'{"kind":"hitoku/enclave-order/1"}']))
-            while True:
-                kind, _ = channel.receive({k: 1 << 20 for k in Kind}, 20)
-                said.append(kind)
-                if kind is Kind.FAILED:
-                    break
-        except Broken:
-            pass
-        channel.close()
-        thread.join(20)
-        assert not thread.is_alive()
+                content = draw.choice([b"", b"{}", os.urandom(40), b'{"kind":"hitoku/enclave-order/1"}'])
+                channel.send(draw.choice(list(Kind)), content)
+            while Kind.FAILED not in said:
+                said.append(channel.receive(dict.fromkeys(Kind, 1 << 20), 20)[0])
+        worker.end()
+        assert not worker.thread.is_alive()
         assert not {Kind.RESULT, Kind.DONE, Kind.CALL} & set(said)
 
 
@@ -629,9 +627,7 @@ def test_an_owner_that_seals_something_else_ends_the_run(
     refused(world, "PEER")
 
 
-def test_an_owner_that_breaks_the_stream_ends_the_run(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_owner_that_breaks_the_stream_ends_the_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrow's decoder would believe it; the worker's reader does not."""
     from hitoku.protections.enclave import rows
 

@@ -93,9 +93,14 @@ def test_rows_that_a_kill_left_while_preparing_go_with_the_run(tmp_path, monkeyp
     jobs: Any = None
     shelf = RunShelf(lambda: jobs, tmp_path, frozenset)
     node: Any = SimpleNamespace(
-        shelf=shelf, room=None, _parcels=None, _directory=SimpleNamespace(keys=lambda: None)
+        shelf=shelf,
+        room=None,
+        jobs=None,
+        _mutual=None,
+        _parcels=None,
+        _directory=SimpleNamespace(keys=lambda: None),
     )
-    site: Any = LocalNode._crosstab(node, run)._site
+    site: Any = LocalNode._crosstab(node, run, "clinic")._site
     site.prepare(None)
     vault = Vault(shelf.place(run), run=run, side="b", peer="clinic")
     (left,) = (place / "hitoku-prepare-1" for place in places)

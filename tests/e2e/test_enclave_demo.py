@@ -9,21 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.attestation_tpm import need_swtpm
 
-from hitoku.attestation.swtpm import missing
 from hitoku.cli import main as cli
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.e2e,
-    pytest.mark.skipif(missing() is not None, reason=missing() or ""),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 OWNERS = ("airport", "registry")
 MISMATCH = "MEASUREMENT_MISMATCH"
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
+    need_swtpm()
     place = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", "demo", "enclave", "--json"],

@@ -38,7 +38,8 @@ __all__ += ["certificate", "certificate_from_der", "certificates", "revocation_l
 MOST_CERTIFICATES: Final = 16
 """Certificates in one PEM bundle, and links of one chain."""
 _MOST_BYTES: Final = 1 << 16
-_MOST_REVOKED: Final = 1 << 16
+_MOST_NAMES: Final = 64
+_MOST_REVOKED: Final = 1 << 11
 
 _KEYS: Final = frozenset(
     bytes.fromhex(algorithm)
@@ -202,13 +203,13 @@ def revocation_list(content: bytes) -> RevocationList:
     if not content.startswith(b"\x30"):
         (content,) = _pem(content, b"X509 CRL", 1)
     signed = _signed(content, limits.MAX_EVIDENCE_BYTES)
-    parts = list(signed.body.children())
+    parts = list(signed.body.children(most=7))
     if parts and parts[0].tag == 0x02 and parts.pop(0).integer() != 1:
         raise Refused(Code.UNSUPPORTED, "a revocation list is not of version 2")
     if len(parts) < 4 or parts[0].whole != signed.algorithm:
         raise Refused(Code.MALFORMED, "a revocation list lacks parts, or names two algorithms")
     _, issuer, this_update, next_update, *rest = parts
-    issuer.children()
+    issuer.children(most=_MOST_NAMES)
     serials: set[int] = set()
     if rest and rest[0].tag == 0x30:
         for entry in rest.pop(0).children(most=_MOST_REVOKED):
@@ -243,12 +244,12 @@ def certificate_from_der(content: bytes) -> Certificate:
         Refused: ``MALFORMED``.
     """
     signed = _signed(content, _MOST_BYTES)
-    parts = list(signed.body.children())
+    parts = list(signed.body.children(most=10))
     if len(parts) < 7 or parts[0].whole != b"\xa0\x03\x02\x01\x02":
         raise Refused(Code.MALFORMED, "a certificate is not of version 3")
     _, serial, algorithm, issuer, validity, subject, spki, *rest = parts
-    for name in (issuer, subject, spki):
-        name.children()
+    for one, most in ((issuer, _MOST_NAMES), (subject, _MOST_NAMES), (spki, 2)):
+        one.children(most=most)
     if algorithm.whole != signed.algorithm:  # else the outer one, which is not signed, could differ
         raise Refused(Code.MALFORMED, "a certificate names two signature algorithms")
     times = validity.children(most=2)
@@ -281,7 +282,7 @@ def _signed(content: bytes, most: int) -> _Signed:
     parts = der(content, most=most).children(most=3)
     if len(parts) != 3:
         raise Refused(Code.MALFORMED, "a certificate or revocation list has not three parts")
-    parts[1].children()
+    parts[1].children(most=2)
     return _Signed(parts[0], parts[1].whole, parts[2].bits())
 
 

@@ -35,7 +35,6 @@ _WORDS: Final = (
     ("No TDX module identity", Code.TCB, "Intel lists no such version of the TDX module"),
     ("No TCB level", Code.TCB, "the platform is below every TCB level that Intel lists"),
     ("Unrecognized TCB status", Code.TCB, "the quoting enclave's TCB is not UpToDate"),
-    ("ISVSVN", Code.TCB, "the quoting enclave or the TDX module is too old"),
     ("Fmspc mismatch", Code.HARDWARE_MISMATCH, "the collateral is of another model of processor"),
     ("TCB info in the collateral", Code.HARDWARE_MISMATCH, "the collateral is of SGX for TDX, or reverse"),
     ("Unsupported QE Identity", Code.HARDWARE_MISMATCH, "the collateral is of SGX for TDX, or reverse"),

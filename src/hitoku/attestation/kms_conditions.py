@@ -31,7 +31,6 @@ _ENOUGH: Final = (
     {"pcr1", "pcr2"},
     {"pcr8"},
     {"nitrotpmpcr4"},
-    {"nitrotpmpcr7", "nitrotpmpcr12"},
 )
 """Sets of registers that name an image or who signed it. PCR1 alone is AWS's kernel, which others use,
 too; PCR3 and PCR4 of an enclave name a role and an instance; PCR7 of a NitroTPM says only that Secure Boot

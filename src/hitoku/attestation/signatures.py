@@ -97,8 +97,13 @@ _ORDERS: Final = {
         "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
         16,
     ),
+    "secp521r1": int(
+        "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa"
+        "51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+        16,
+    ),
 }
-"""Orders of the curves' base points (SEC 2, 2.4.2 and 2.5.1)."""
+"""Orders of the curves' base points (SEC 2, 2.4.2, 2.5.1 and 2.6.1)."""
 
 
 def _algorithm(element: Element) -> tuple[str, Element | None]:
@@ -110,8 +115,9 @@ def _algorithm(element: Element) -> tuple[str, Element | None]:
 
 def _pss(parameters: Element) -> _Hash:
     """The hash of RSASSA-PSS-params (RFC 4055 section 3.1): one for both uses, with a salt of its size."""
-    fields = {field.tag: field for field in parameters.children(most=4)}
-    if not {0xA0, 0xA1, 0xA2} <= fields.keys() <= {0xA0, 0xA1, 0xA2, 0xA3}:
+    parts = parameters.children(most=4)
+    fields = {field.tag: field for field in parts}
+    if len(fields) != len(parts) or not {0xA0, 0xA1, 0xA2} <= fields.keys() <= {0xA0, 0xA1, 0xA2, 0xA3}:
         raise _unsupported()  # what is left out means SHA-1
     inner = {tag: field.children(tag, most=1) for tag, field in fields.items()}
     if not all(inner.values()):

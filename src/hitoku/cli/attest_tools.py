@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -58,13 +60,9 @@ def collect(
 
     number = secrets.token_bytes(32) if nonce is None else _hex(nonce, "--nonce", range(8, 65))
     digest = bound("hitoku/collect/1", [number]) if data is None else _hex(data, "--data", range(64, 65))
-    attester = _attester(platform, device)
     binding = Binding(number, digest)
-    try:
+    with _attester(platform, device) as attester:
         evidence = attester.attest(binding)
-    finally:
-        # A TPM holds few keys at once: what was loaded for this is flushed.
-        getattr(attester, "close", lambda: None)()
     text = json.dumps(evidence.to_dict())
     expected = binding.report_data(evidence.kind).hex()
     if output is None:
@@ -92,7 +90,8 @@ def _hex(text: str, what: str, sizes: range) -> bytes:
     return raw
 
 
-def _attester(platform: Platform, device: Path | None) -> Attester:
+@contextmanager
+def _attester(platform: Platform, device: Path | None) -> Iterator[Attester]:
     if platform == "auto":
         found = [n for n, p in (("nitro", _NITRO), ("tsm", _TSM), ("tpm", device or _TPM)) if p.exists()]
         if not found:
@@ -104,21 +103,24 @@ def _attester(platform: Platform, device: Path | None) -> Attester:
     if platform == "nitro":
         from hitoku.attestation.attest.nitro import NitroAttester
 
-        return NitroAttester()
-    if platform == "tsm":
+        yield NitroAttester()
+    elif platform == "tsm":
         from hitoku.attestation.attest.tsm import TsmAttester
 
-        return TsmAttester()
-    if platform == "tpm":
+        yield TsmAttester()
+    elif platform == "tpm":
         from hitoku.attestation.attest.tpm import TpmAttester
         from hitoku.attestation.tpm2.device import open_device
 
-        return TpmAttester(open_device(device or _TPM))
-    from hitoku.attestation.attest.dev import DevAttester
+        # A TPM holds few keys at once and swtpm serves one connection: neither stays.
+        with closing(open_device(device or _TPM)) as channel, TpmAttester(channel) as attester:
+            yield attester
+    else:
+        from hitoku.attestation.attest.dev import DevAttester
 
-    if device is None:
-        raise InputError("--platform dev needs --device, the developer's key file")
-    return DevAttester.open(device)
+        if device is None:
+            raise InputError("--platform dev needs --device, the developer's key file")
+        yield DevAttester.open(device)
 
 
 def measure(

@@ -325,6 +325,8 @@ class LocalNode:
         job = self.jobs.find(answer["run"])
         if job is not None and job.sender == sender and job.part is Part.PARTNER:
             self.runs.over(job.run, released=message["outcome"] == "released")
+        if job is None and self._mutual is not None:
+            self._mutual.forget(answer["run"])
         return answer
 
     def _carry_out(self, job: Job, following: Following) -> None:

@@ -41,8 +41,12 @@ class Sessions:
         Raises:
             PeerError: the run was aborted.
         """
+        now = self._clock.now()
         with self._lock:
             self._check(session.run)
+            # Runs that were consented to and never begun leave theirs.
+            live = {run: [s for s in known if now < s.until] for run, known in self._held.items()}
+            self._held = {run: known for run, known in live.items() if known}
             held = self._held.setdefault(session.run, [])
             held.append(session)
             del held[: -limits.MAX_SESSIONS_A_RUN]

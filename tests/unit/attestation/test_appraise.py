@@ -74,7 +74,8 @@ def test_the_result_says_what_was_found_and_who_found_it():
     assert found["program"] == PROGRAM
     assert found["room"] == agreement_hash(ROOM.agreement)
     assert found["registry"] == {"serial": 0, "digest": registry_of().digest}
-    assert found["software_rooted"] is False
+    assert (found["software_rooted"], found["activated"]) == (False, False)
+    assert found["hardware_id"] == "i-0123456789abcdef0"
 
 
 def test_it_ends_with_what_it_rests_on():

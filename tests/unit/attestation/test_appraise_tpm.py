@@ -21,6 +21,7 @@ from tests.attestation_pki import NOW
 
 from hitoku.attestation import appraise as appraising
 from hitoku.attestation import judge as judging
+from hitoku.attestation.appraiser import Appraiser
 from hitoku.attestation.attest.dev import DevAttester
 from hitoku.attestation.attest.tpm import TpmAttester, extend_program
 from hitoku.attestation.claims import Claims
@@ -96,6 +97,25 @@ def refusal(monkeypatch, **how) -> Code:
 
 
 MAKER, SWTPM = authority("maker", software=False), authority("swtpm", software=True)
+
+
+def test_an_appraiser_takes_nothing_as_activated_by_itself(monkeypatch, make, clock):
+    place = make(lambda data: data.update(attestation={"accept": ["tpm"], "authorities": [MAKER]}))
+    claims = Claims(
+        kind=Kind.TPM,
+        measurements=MEASURED,
+        report_data=BINDING.report_data(Kind.TPM),
+        software_rooted=True,
+        extra={"ak_name": "000b" + "ab" * 32, "ek_root": root_of("maker")},
+    )
+    monkeypatch.setattr(judging, "verify", lambda evidence, now: claims)
+    directory = place.members["airport"]
+    records = directory.records(str(place.agreement.id), clock)
+    appraiser = Appraiser(directory, lambda: place.room, records, directory.keys({}), clock)
+    for how, words in (((), "a credential must be activated"), ((True,), "no program that the members")):
+        with pytest.raises(Refused, match=words):
+            appraiser.appraise(Evidence(Kind.TPM, b""), BINDING, *how)
+    records.store.close()
 
 
 def test_hardware_needs_root_and_credential_and_boot_chain_all_three(monkeypatch):

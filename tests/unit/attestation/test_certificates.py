@@ -265,6 +265,22 @@ def test_a_point_off_its_curve_is_no_key(one: Issued) -> None:
     assert caught.value.code is Code.MALFORMED
 
 
+def test_the_number_of_extensions_is_bounded() -> None:
+    def many(count: int) -> bytes:
+        unknown = (
+            (reference.UnrecognizedExtension(reference.ObjectIdentifier(f"1.2.3.{i}"), b"\x05\x00"), False)
+            for i in range(count)
+        )
+        return issue(
+            ec_key("one"), name_of("many"), bits=(), constraints=False, extensions=tuple(unknown)
+        ).der
+
+    assert len(certificate(many(64)).extensions) == 64
+    with pytest.raises(Refused, match="more than 64"):
+        certificate(many(65))
+    assert certificate(many(0)).extensions == {}
+
+
 # --- revocation lists ---
 
 
@@ -279,6 +295,8 @@ def test_a_list_is_read_alike(one: Issued) -> None:
         assert (ours.this_update, ours.next_update) == (NOW, NOW + timedelta(days=30))
         assert ours.serials == {5, 7, 2**100}
     assert revocation_list(crl(one)).serials == frozenset()
+    with pytest.raises(Refused, match="too many"):
+        revocation_list(theirs.public_bytes(Encoding.PEM) * 2)
 
 
 @needs_vectors

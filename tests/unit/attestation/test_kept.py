@@ -91,6 +91,13 @@ def test_all_of_an_import_or_nothing(world):
     assert kept.registry(world.agreement).about(OTHER) == ()
 
 
+def test_several_programs_are_kept_apart(world):
+    other = world.value("airport", "registry", program=OTHER, measurements={"pcr0": [OTHER]})
+    world.kept().put([world.value("airport", "registry"), other], world.agreement, "import")
+    found = world.kept().registry(world.agreement).in_force(world.agreement)
+    assert {e.program for e in found} == {PROGRAM, OTHER}
+
+
 def test_another_process_sees_it_at_once(world):
     here, there = world.kept(), world.kept()
     here.put([world.value("airport", "registry")], world.agreement, "add")

@@ -188,6 +188,10 @@ def test_what_leads_to_no_plaintext_needs_no_attestation():
             {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:NitroTPMPCR7": PCR0}},
             ["WEAK", "ALLOW_WITHOUT_ATTESTATION"],
         ),
+        (
+            {"StringEqualsIgnoreCase": {f"kms:RecipientAttestation:NitroTPMPCR{n}": PCR0 for n in (7, 12)}},
+            ["WEAK", "ALLOW_WITHOUT_ATTESTATION"],
+        ),
         # A second, loose condition takes nothing from the first, but it is not what somebody meant.
         (
             {

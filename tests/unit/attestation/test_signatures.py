@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from tests.attestation_pki import ec_key, integer, rsa_key, sign_pair, tlv
 
 from hitoku.attestation.codes import Code, Refused
@@ -76,6 +77,38 @@ def test_rsa_pss(name: str) -> None:
         assert not verify_signature(key.public_key(), named, signature, b"other")
 
 
+PSS_FIELDS = [
+    tlv(0xA0, algorithm(HASHES["sha384"][1], NULL)),
+    tlv(0xA1, algorithm("2a864886f70d010108", algorithm(HASHES["sha384"][1], NULL))),
+    tlv(0xA2, integer(48)),
+]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *(PSS_FIELDS[:i] + PSS_FIELDS[i + 1 :] for i in range(3)),
+        *(
+            [*PSS_FIELDS, extra]
+            for extra in (tlv(0xA4, integer(1)), PSS_FIELDS[0], PSS_FIELDS[2], tlv(0xA3, b""))
+        ),
+        *([*PSS_FIELDS[:i], tlv(0xA0 + i, b""), *PSS_FIELDS[i + 1 :]] for i in range(3)),
+        [PSS_FIELDS[0], tlv(0xA1, algorithm("2a864886f70d010108")), PSS_FIELDS[2]],
+        [tlv(0xA0, algorithm("2a864886f70d0205", NULL)), *PSS_FIELDS[1:]],
+    ],
+)
+def test_parameters_of_pss_are_all_there_and_once(fields: list[bytes]) -> None:
+    key = rsa_key("one")
+    good = algorithm("2a864886f70d01010a", tlv(0x30, b"".join(PSS_FIELDS)))
+    signature = key.sign(BODY, padding.PSS(padding.MGF1(hashes.SHA384()), 48), hashes.SHA384())
+    assert verify_signature(key.public_key(), good, signature, BODY)
+    with pytest.raises(Refused) as caught:
+        verify_signature(
+            key.public_key(), algorithm("2a864886f70d01010a", tlv(0x30, b"".join(fields))), signature, BODY
+        )
+    assert caught.value.code is Code.UNSUPPORTED
+
+
 def test_a_salt_of_another_size_does_not_pass() -> None:
     key, hashed = rsa_key("one"), hashes.SHA384()
     signature = key.sign(BODY, padding.PSS(padding.MGF1(hashed), 20), hashed)
@@ -120,7 +153,7 @@ def test_an_algorithm_without_a_name_is_malformed() -> None:
         assert caught.value.code is Code.MALFORMED
 
 
-@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1()])
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
 def test_the_orders_are_the_curves(curve: ec.EllipticCurve) -> None:
     """n - 1 is the largest private key, and n is none."""
     from hitoku.attestation.signatures import _ORDERS
@@ -129,6 +162,15 @@ def test_the_orders_are_the_curves(curve: ec.EllipticCurve) -> None:
     ec.derive_private_key(order - 1, curve)
     with pytest.raises(ValueError):
         ec.derive_private_key(order, curve)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_pairs_on_each_curve(curve: ec.EllipticCurve) -> None:
+    key = ec.generate_private_key(curve)
+    r, s = decode_dss_signature(key.sign(BODY, ec.ECDSA(hashes.SHA256())))
+    assert verify_pair(key.public_key(), r, s, BODY, hashes.SHA256()) is True
+    assert verify_pair(key.public_key(), r, s, b"other", hashes.SHA256()) is False
+    assert verify_pair(key.public_key(), 0, s, BODY, hashes.SHA256()) is False
 
 
 def test_pairs() -> None:

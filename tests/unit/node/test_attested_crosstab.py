@@ -182,7 +182,7 @@ def test_t14_a_parcel_is_not_there_for_who_did_not_attest(world, monkeypatch):
 
     seen: list[object] = []
     monkeypatch.setattr(Sessions, "newest", lambda self, run, peer: seen.append(run))
-    monkeypatch.setattr("hitoku.node.mutual._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("hitoku.node.mutual._SETTLING_SECONDS", 0)
     monkeypatch.setattr("hitoku.transport.parcels._LOOK_SECONDS", 0)
     monkeypatch.setattr("hitoku.limits.JOB_SECONDS", 1)
     with pytest.raises(PeerError):

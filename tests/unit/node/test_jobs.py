@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from hitoku.attestation.session import Session
 from hitoku.errors import PeerError, Refusal
 from hitoku.node.jobs import Following, JobRunner, RunShelf
+from hitoku.node.sessions import Sessions
 from hitoku.room.jobs import Job, Jobs, JobState, Part
 
 RUN = "0" * 32
@@ -132,6 +137,52 @@ def test_a_partner_serves_its_leader_only(jobs, shelf, clock) -> None:
     assert refused(shelf, "airport") == "NO_SUCH_PARCEL"
     with pytest.raises(Refusal):
         shelf.parcel("registry", RUN, "points-a")  # the other side's message
+
+
+def test_where_the_room_demands_it_nothing_leaves_before_both_nodes_have_attested(
+    jobs, tmp_path: Path, clock
+) -> None:
+    gone: list[str] = []
+    sessions = Sessions(clock)
+    mutual: Any = SimpleNamespace(sessions=sessions, forget=gone.append)
+    shelf = RunShelf(lambda: jobs, tmp_path / "runs", lambda: frozenset({"registry", "airport"}), mutual)
+    add(jobs, clock, Part.PARTNER)
+    assert shelf.parcel("registry", RUN, "offer-b") is None
+    file = shelf.place(RUN) / "parcels" / "offer-b.arrow"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"made before the process was started again")
+    assert shelf.parcel("registry", RUN, "offer-b") is None
+    with pytest.raises(PeerError, match="no attested session"):
+        shelf.sealing("registry", RUN, "offer-b")
+    facts = {"room": "sha256:", "run": RUN, "me": "airport", "program": "", "peer_program": "", "ear_id": ""}
+    until = clock.now() + timedelta(minutes=1)
+    common = {**facts, "software_rooted": True, "until": until, "_send": bytes(32), "_receive": bytes(32)}
+    sessions.add(Session(id=b"1" * 16, peer="stranger", **common))
+    assert shelf.parcel("registry", RUN, "offer-b") is None
+    sessions.add(Session(id=b"2" * 16, peer="registry", **common))
+    assert shelf.parcel("registry", RUN, "offer-b") == file
+    found = shelf.sealing("registry", RUN, "offer-b")
+    assert found is not None
+    assert found.session == b"2" * 16
+    sessions.abort(RUN)
+    assert refused_of(shelf, "offer-b") == "RUN_ENDED"
+    shelf.erase(Job(RUN, Part.PARTNER, "registry", b"{}"))
+    assert gone == [RUN]
+
+
+def refused_of(shelf: RunShelf, name: str) -> str:
+    with pytest.raises(Refusal) as caught:
+        shelf.parcel("registry", RUN, name)
+    return caught.value.code
+
+
+def test_whom_a_run_is_shared_with(jobs, shelf, clock) -> None:
+    assert not shelf.shares(RUN, "registry")
+    add(jobs, clock, Part.PARTNER)
+    assert shelf.shares(RUN, "registry")
+    assert not shelf.shares(RUN, "stranger")
+    jobs.end(RUN, JobState.FAILED)
+    assert not shelf.shares(RUN, "registry")
 
 
 def test_a_run_that_the_other_owner_does_not_begin_is_not_worked_on(jobs, shelf, clock) -> None:

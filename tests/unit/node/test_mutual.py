@@ -188,7 +188,7 @@ def test_waiting_ends_where_the_run_does(pair):
 def test_both_may_begin_at_once(pair):
     """Each answers the other's hello in the middle of its own handshake."""
     one, two = pair.sides[SHOP], pair.sides[TELCO]
-    begun = []
+    begun: list[int] = []
 
     def crossing(message):
         if message["kind"] == "hitoku/attest-prove/1" and not begun:
@@ -259,7 +259,7 @@ def test_a_node_that_is_just_starting_is_asked_again(pair, monkeypatch):
 
 def test_a_node_that_starts_again_in_the_middle_is_asked_again(pair):
     one, two = pair.sides[SHOP], pair.sides[TELCO]
-    lost = []
+    lost: list[int] = []
 
     def forgetting(message):
         if message["kind"] == "hitoku/attest-prove/1" and not lost:

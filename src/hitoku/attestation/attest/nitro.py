@@ -26,7 +26,6 @@ from hitoku.errors import InputError
 __all__ = ["NitroAttester"]
 
 DEVICE: Final = "/dev/nsm"
-_MOST_REQUEST: Final = 0x1000
 _MOST_RESPONSE: Final = 0x3000
 _IOVECS: Final = struct.Struct("@PNPN")
 _REQUEST_CODE: Final = 3 << 30 | _IOVECS.size << 16 | 0x0A << 8
@@ -79,10 +78,8 @@ class NitroAttester:
         return Evidence(self.kind, document)
 
     def _ask(self, request: Mapping[str, Any]) -> Any:
-        content = encode_cbor(request)
+        content = encode_cbor(request)  # the fields' bounds keep it below the driver's 4096 bytes
         size = len(content)
-        if size > _MOST_REQUEST:
-            raise InputError(f"a request to {self._device} has at most {_MOST_REQUEST} bytes")
         asked = ctypes.create_string_buffer(content, size)
         answered = ctypes.create_string_buffer(_MOST_RESPONSE)
         message = bytearray(

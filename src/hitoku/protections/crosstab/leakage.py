@@ -28,8 +28,9 @@ FOLLOWS: Final = (
 ATTESTED: Final = (
     "each node proves to the other, before anything leaves, that it runs the program that the members signed "
     "for: that holds as far as the platforms' makers and their keys do, and what table a node reads stays "
-    "its owner's word; decisional Diffie-Hellman is hard in ristretto255 and its hash is a random oracle; not "
-    "covered: how long each takes; transcripts kept for years fall to a quantum computer or to a leaked key"
+    "its owner's word; decisional Diffie-Hellman is hard in ristretto255 and its hash is a random oracle; "
+    "not covered: how long each takes; transcripts kept for years fall to a quantum computer or to a leaked "
+    "key"
 )
 SOFTWARE: Final = (
     "nothing by it: this room accepts evidence that no hardware vouches for, and who runs a machine can make "

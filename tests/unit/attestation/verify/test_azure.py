@@ -188,6 +188,17 @@ def test_a_report_that_ends_too_early_is_refused():
         assert caught.value.code is Code.MALFORMED
 
 
+def test_a_report_that_promises_more_than_there_is_is_refused():
+    runtime = runtime_data(rsa_key("vtpm"))
+    start = 0x20 + 0x4A0 + 20
+    whole = bytearray(azure_report(b"", rsa_key("vtpm"), runtime=runtime)[: start + len(runtime)])
+    assert azure.parse(bytes(whole)).runtime == runtime
+    whole[start - 4 : start] = (len(runtime) + 1).to_bytes(4, "little")
+    with pytest.raises(Refused) as caught:
+        azure.parse(bytes(whole))
+    assert caught.value.code is Code.MALFORMED
+
+
 def test_a_report_of_other_hardware_is_refused(world):
     runtime = runtime_data(world.key)
     report = azure_report(world.amd.report(report_data=hashlib.sha256(runtime).digest()), world.key, kind=4)

@@ -210,7 +210,8 @@ def test_the_serial_number_zero_is_amds() -> None:
         ((0x19, 0x1F), "genoa"),
         ((0x19, 0xA0), "genoa"),
         ((0x19, 0xAF), "genoa"),
-        ((0x1A, 0x11), "turin"),
+        ((0x1A, 0x00), "turin"),
+        ((0x1A, 0x1F), "turin"),
     ],
 )
 def test_processors_of_a_product(family: tuple[int, int], product: str) -> None:
@@ -220,6 +221,12 @@ def test_processors_of_a_product(family: tuple[int, int], product: str) -> None:
 @pytest.mark.parametrize("family", [(0x19, 0x20), (0x19, 0x11), (0x1A, 0x01), (0x17, 0x31), (0x19, 0xA0)])
 def test_processors_of_another_product(milan: AmdWorld, family: tuple[int, int]) -> None:
     assert refused(milan, cpuid=family)[0] is Code.HARDWARE_MISMATCH
+
+
+def test_processors_that_are_not_known_yet() -> None:
+    assert refused(AmdWorld("turin"), cpuid=(0x1A, 0x20))[0] is Code.HARDWARE_MISMATCH
+    assert refused(AmdWorld("genoa"), cpuid=(0x19, 0xB0))[0] is Code.HARDWARE_MISMATCH
+    assert refused(AmdWorld("milan"), cpuid=(0x19, 0x10))[0] is Code.HARDWARE_MISMATCH
 
 
 def test_siena_stands_under_genoas_root() -> None:

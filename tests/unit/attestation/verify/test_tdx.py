@@ -75,6 +75,7 @@ def test_the_fields_of_a_trust_domain_are_told():
     assert [claims.tcb[f"tdx{i}"] for i in range(16)] == list(TEE_TCB_SVN)
     assert claims.extra["td_attributes"] == SEPT_VE_DISABLE.hex()
     assert claims.extra["fmspc"] == "b0c06f000000"
+    assert claims.extra["smt_enabled"] == claims.extra["dynamic_platform"] == "undefined"
 
 
 def test_the_fields_of_an_enclave_are_told():
@@ -115,6 +116,16 @@ def test_advisories_of_an_up_to_date_platform_are_told():
     info = WORLD.tcb_info(tcbLevels=[up])
     claims = WORLD.verify(WORLD.evidence(collateral=WORLD.collateral(tcb_info=info)))
     assert claims.advisories == ("INTEL-SA-1", "INTEL-SA-2")
+
+
+def test_advisories_of_what_runs_now_are_told():
+    """Of TDX 1.5, whose module was updated since the domain was launched."""
+    newer = bytes([6, 1, 4]) + bytes(13)
+    levels = [level(tee=newer) | {"advisoryIDs": ["INTEL-SA-9"]}, level(tee=TEE_TCB_SVN)]
+    collateral = WORLD.collateral(tcb_info=WORLD.tcb_info(tcbLevels=levels))
+    body = domain(5, tee_tcb_svn2=newer)
+    claims = WORLD.verify(WORLD.evidence(version=5, body=body, collateral=collateral))
+    assert claims.advisories == ("INTEL-SA-9",)
 
 
 @pytest.mark.parametrize(
@@ -188,16 +199,49 @@ def test_debug_is_refused_here_too(kind, field, value):
     assert refused.value.code is Code.DEBUG
 
 
-def test_two_readings_that_differ_are_refused(monkeypatch):
+def said(monkeypatch, edit) -> None:
+    """Let the library say something else."""
     real = dcap.claims
 
     def other(*arguments):
         made = real(*arguments)
-        made["report"]["TD10"]["mr_td"] = "00" * 48
+        edit(made)
         return made
 
     monkeypatch.setattr(dcap, "claims", other)
-    assert code(WORLD.evidence()) is Code.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "name"),
+    [(kind, version, name) for kind, version in FORMS for name in tdx._NAMES[kind].values()],
+)
+def test_two_readings_that_differ_are_refused(monkeypatch, kind, version, name):
+    def edit(made):
+        (report,) = made["report"].values()
+        report = report.get("base", report)
+        report[name] = "ff" * (len(report[name]) // 2)
+
+    said(monkeypatch, edit)
+    assert code(WORLD.evidence(kind, version=version)) is Code.INTERNAL
+
+
+@pytest.mark.parametrize("prefix", ["", "qe_iden_"])
+@pytest.mark.parametrize(
+    ("name", "seconds", "wanted"),
+    [
+        ("latest_issue_date", 1, Code.NOT_YET),
+        ("latest_issue_date", 0, None),
+        ("earliest_expiration_date", -1, Code.EXPIRED),
+        ("earliest_expiration_date", 0, None),
+    ],
+)
+def test_the_times_that_the_library_found_hold_here_too(monkeypatch, prefix, name, seconds, wanted):
+    at = int(NOW.timestamp()) + seconds
+    said(monkeypatch, lambda made: made.update({prefix + name: at}))
+    if wanted is None:
+        assert WORLD.verify(WORLD.evidence()).kind is Kind.TDX
+    else:
+        assert code(WORLD.evidence()) is wanted
 
 
 @pytest.mark.parametrize(
@@ -327,7 +371,11 @@ def test_a_quote_is_certified_by_a_platform_and_nobody_else_under_the_root():
 def test_a_revoked_platform_is_refused():
     pck = WORLD.pck(serial=77)
     collateral = WORLD.collateral(pck_crl=WORLD.crl(WORLD.platform, (77,)).hex())
-    assert code(WORLD.evidence(collateral=collateral, chain=chain(pck))) is Code.REVOKED
+    with pytest.raises(
+        Refused, match="certificate 0 of the chain was revoked"
+    ) as refused:  # not by the library
+        WORLD.verify(WORLD.evidence(collateral=collateral, chain=chain(pck)))
+    assert refused.value.code is Code.REVOKED
     assert WORLD.verify(WORLD.evidence(collateral=collateral)).kind is Kind.TDX
 
 

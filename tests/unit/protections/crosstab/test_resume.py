@@ -75,9 +75,9 @@ def test_both_sides_killed_at_random_steps_take_up_their_run_again(tmp_path, ste
 def test_fresh_noise_on_a_retry_would_be_noticed(tmp_path, steps, monkeypatch):
     """The sabotage that a repeated run must not do: draw again."""
 
-    def forget(self, given, prepared):
+    def forget(self, given, prepared, witness=None):
         (self.path / "secrets").unlink(missing_ok=True)
-        return begin(self, given, prepared)
+        return begin(self, given, prepared, witness)
 
     begin = Vault.begin
     monkeypatch.setattr(Vault, "begin", forget)

@@ -52,7 +52,9 @@ def enclave() -> None:
 
 
 def machine() -> None:
-    """As the first process of a confidential virtual machine."""
+    """As the first process of a confidential virtual machine, which is switched off at the end."""
+    if os.getpid() != 1:
+        sys.exit("this is the first process of a virtual machine, or nothing")
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         for source, target, kind in _MOUNTS:
