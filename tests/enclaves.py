@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A room whose questions are computed in an enclave, with all its members' directories, and workers in threads.
+"""A room whose questions are computed in an enclave, its members' directories, and workers in threads.
 
-Two own a table each (`shop`, `telco`), `cloud` computes. Everything is real but the enclave's walls: the worker
-is the code that a launcher starts, in a thread of the test, and its evidence is of a dev key.
+Two own a table each (`shop`, `telco`), `cloud` computes. Everything is real but the enclave's walls: the
+worker is the code that a launcher starts, in a thread of the test, and its evidence is of a dev key.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class World:
 def make(
     place: Path, data: dict[str, Any], content: Mapping[str, pa.Table], program: str | None = PROGRAM
 ) -> World:
-    """A workspace with a signed room, its tables in clear at their owners, and the owners' reference value."""
+    """A workspace with a signed room, tables in clear at their owners, and the owners' reference value."""
     members = {m["name"]: MemberDirectory.create(place / m["name"], m["name"]) for m in data["members"]}
     keys = {name: directory.keys({}).public_key() for name, directory in members.items()}
     data = data | {"members": [{**m, "key": keys[m["name"]]} for m in data["members"]]}

@@ -133,8 +133,8 @@ MAX_EVIDENCE_BYTES: Final = 1 << 20
 MAX_ENDORSEMENTS: Final = 16
 MAX_ATTESTED_BLOB_CHARS: Final = 16 * 1024
 
-# Key brokers: how long a challenge can be answered, how many a run may have, of how many refusals the evidence
-# is kept, and after how long a run's keys are released no more.
+# Key brokers: how long a challenge can be answered, how many a run may have, of how many refusals the
+# evidence is kept, and after how long a run's keys are released no more.
 CHALLENGE_SECONDS: Final = 60
 MAX_CHALLENGES_A_RUN: Final = 1_024
 MAX_REFUSED_EVIDENCE_A_RUN: Final = 16

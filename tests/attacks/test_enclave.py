@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks on runs in enclaves: by the host, which carries everything, by owners on each other, by strangers.
 
-Names with a T are threats of the attestation design: T2 intermediate data, T3 replay, T11 key substitution, T12
-evidence for another room, key or broker, T14 one side alone, T23 software evidence where hardware is demanded,
-T24 secrets in what leaves.
+Names with a T are threats of the attestation design: T2 intermediate data, T3 replay, T11 key substitution,
+T12 evidence for another room, key or broker, T14 one side alone, T23 software evidence where hardware is
+demanded, T24 secrets in what leaves.
 """
 
 from __future__ import annotations
@@ -22,9 +22,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from tests.enclaves import (
+    CLEAR,
+    DEV,
+    JOIN,
+    SQL,
+    ThreadWorker,
+    World,
+    agreement_data,
+    in_threads,
+    make,
+    tables,
+)
 
 from hitoku.ask import asker as asking
 from hitoku.ask.sealed import SealedRun
+from hitoku.ask.unsealed import OneAnswer
 from hitoku.attestation.attest.dev import DevAttester
 from hitoku.attestation.release import KeyRequest, WorkerKeys
 from hitoku.errors import HitokuError, PeerError, Refusal
@@ -39,18 +52,6 @@ from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import moment
 from hitoku.room.ledger import EntryKind
 from hitoku.room.runs import RunState
-from tests.enclaves import (
-    CLEAR,
-    DEV,
-    JOIN,
-    SQL,
-    ThreadWorker,
-    World,
-    agreement_data,
-    in_threads,
-    make,
-    tables,
-)
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def ordered(change: Callable[[dict[str, Any]], None]) -> Callable[[bytes], bytes
 
 
 def refused(world: World, code: str, me: str = "shop", sql: str = SQL) -> None:
-    """The question is not answered, for that reason; both owners charge it, and nothing is left to receive."""
+    """The question is not answered, for that reason, and the asker has nothing."""
     with pytest.raises(HitokuError) as caught:
         world.handle(me).ask(sql)
     assert str(getattr(caught.value, "code", None)).removeprefix("ENGINE_") == code
@@ -155,7 +156,7 @@ CHANGED = {
     "the run": (lambda o: o.update(run="0" * 32), "CONSENT_MISMATCH"),
     "the host": (lambda o: o.update(host="shop"), "HOST_NOT_ALLOWED"),
     "the receivers": (lambda o: o.update(receivers=["shop", "telco"]), "CONSENT_MISMATCH"),
-    "a receiver who may not": (lambda o: o.update(receivers=["cloud"]), "NOT_A_RECEIVER"),
+    "a receiver who may not": (lambda o: o.update(receivers=["cloud"]), "RECEIVER_NOT_ALLOWED"),
     "the agreement": (other_room, "ROOM"),
     "the agreement's signatures": (
         lambda o: o["room"].update(signatures=o["room"]["signatures"][1:]),
@@ -169,13 +170,53 @@ CHANGED = {
 }
 
 
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, bytes]]:
+    """A world, and an order that was right a moment ago: what a host has in its hands."""
+    seen: list[bytes] = []
+
+    def keep(content: bytes) -> bytes:
+        seen.append(content)
+        return content
+
+    with pytest.MonkeyPatch.context() as patch:
+        world = make(tmp_path_factory.mktemp("captured"), agreement_data(), tables())
+        with in_threads(world, patch):
+            tampering(patch, Kind.ORDER, keep)
+            world.handle().ask(SQL)
+    yield world, seen[0]
+
+
+def heard(world: World, order: bytes) -> tuple[list[Kind], bytes]:
+    """What a worker says to an order, until it fails or asks a broker."""
+    worker, said, content = world.started(), list[Kind](), bytearray()
+    channel = Channel(worker.connection)
+    channel.receive({Kind.READY: 0}, 20)
+    channel.send(Kind.ORDER, order)
+    while not {Kind.FAILED, Kind.CALL} & set(said):
+        kind, content = channel.receive(dict.fromkeys(Kind, 1 << 20), 20)
+        said.append(kind)
+    worker.end()
+    return said, bytes(content)
+
+
 @pytest.mark.parametrize("what", CHANGED)
-def test_a_host_that_changes_the_order_gets_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def test_a_worker_does_not_do_what_a_host_changed(captured: tuple[World, bytes], what: str) -> None:
+    """It refuses before it says a word to a broker: no consent, no key."""
+    world, order = captured
+    assert heard(world, order)[0][-1] is Kind.CALL  # as it came, it is carried out
     change, code = CHANGED[what]
-    tampering(monkeypatch, Kind.ORDER, ordered(change))
-    refused(world, code)
+    said, content = heard(world, ordered(change)(order))
+    assert said[-1] is Kind.FAILED
+    assert Kind.CALL not in said
+    assert json.loads(content) == {"kind": "hitoku/enclave-failure/1", "code": code, "table": None}
+
+
+def test_a_host_that_changes_the_question_gets_nothing_and_all_is_charged(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tampering(monkeypatch, Kind.ORDER, ordered(CHANGED["another question"][0]))
+    refused(world, "CONSENT_MISMATCH")
     for owner in ("shop", "telco"):
         assert not entries(world, owner, EntryKind.KEY_RELEASE)
         assert state(world, owner) is RunState.COMMITTED  # what a host says of a run gives nothing back
@@ -258,16 +299,12 @@ def flipped(chunks: list[bytes]) -> list[bytes]:
     return [chunks[0], bytes(changed), *chunks[2:]]
 
 
-ALTERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
-    "a bit": flipped,
-    "the order": lambda c: [c[1], c[0], *c[2:]],
-    "one twice": lambda c: [c[0], c[0], *c[2:]],
-    "one left out": lambda c: [c[0], *c[2:]],
-    "the last left out": lambda c: c[:-1],
-    "one more": lambda c: [*c, c[-1]],
-    "one shorter": lambda c: [c[0][:-1], *c[1:]],
-    "all empty": lambda c: [b"" for _ in c],
+ALTERED: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
+    "a bit": (flipped, "RUN_ABORTED"),
+    "the order": (lambda c: [c[1], c[0], *c[2:]], "RUN_ABORTED"),
+    "the last left out": (lambda c: c[:-1], "PEER"),
 }
+"""All other ways to change chunks are in `tests/unit/protections/enclave/test_sealed_table.py`."""
 
 
 @pytest.fixture
@@ -282,9 +319,9 @@ def test_T2_altered_chunks_end_the_run_and_revoke_its_keys(
 ) -> None:
     from hitoku.node import enclave
 
-    monkeypatch.setattr(enclave._Own, "fetch", chunks_by(ALTERED[what]))
-    cut = what in {"one left out", "the last left out", "one more"}
-    refused(large, "PEER" if cut and what != "one left out" else "RUN_ABORTED")
+    change, code = ALTERED[what]
+    monkeypatch.setattr(enclave._Own, "fetch", chunks_by(change))
+    refused(large, code)
     for owner in ("shop", "telco"):
         assert [r["stage"] for r in entries(large, owner, EntryKind.REVOCATION)]
         assert state(large, owner) is RunState.COMMITTED
@@ -357,39 +394,42 @@ FORGED: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
-@pytest.mark.parametrize("what", FORGED)
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, OneAnswer, str]:
+    """A world, the asker's one-time key, and the sealed answer that it got."""
+    kept: list[tuple[OneAnswer, str]] = []
+    opened = OneAnswer.opened
+
+    def seen(self: OneAnswer, sealed: str, *rest: Any) -> Any:
+        kept.append((self, sealed))
+        return opened(self, sealed, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        world = make(tmp_path_factory.mktemp("delivered"), agreement_data(), tables())
+        patch.setattr(OneAnswer, "opened", seen)
+        with in_threads(world, patch):
+            world.handle().ask(SQL)
+    return world, *kept[0]
+
+
+@pytest.mark.parametrize("what", ["nothing", *FORGED])
 def test_T11_a_host_that_seals_what_it_made_up_is_found_out(
-    world: World, monkeypatch: pytest.MonkeyPatch, what: str
+    delivered: tuple[World, OneAnswer, str], what: str
 ) -> None:
-    """The host knows for which key answers are sealed: here it knows even how to open one and seal it again."""
-    keys: list[X25519PrivateKey] = []
-    generate = X25519PrivateKey.generate
-
-    def known() -> X25519PrivateKey:
-        keys.append(generate())
-        return keys[-1]
-
-    run = SealedRun.run
-
-    def changed(self: SealedRun, *arguments: Any) -> dict[str, Any]:
-        done = run(self, *arguments)
-        room = agreement_hash(world.room.agreement)
-        facts = {"room": room, "run": done["run"], "receiver": "shop"}
-        for key in keys:
-            try:
-                content = open_answer(base64.b64decode(done["sealed"]), key, sender="cloud", **facts)
-            except PeerError:
-                continue
-            inside = json.loads(content)
-            FORGED[what](inside)
-            again = seal_answer(json.dumps(inside).encode(), key.public_key().public_bytes_raw(), **facts)
-            return done | {"sealed": base64.b64encode(again).decode()}
-        raise AssertionError("the asker's key was not seen")
-
-    monkeypatch.setattr(SealedRun, "run", changed)
-    monkeypatch.setattr(X25519PrivateKey, "generate", known)
-    with pytest.raises(PeerError):
-        world.handle().ask(SQL)
+    """A host knows for which key answers are sealed; this one even opens one and seals it again."""
+    world, one, sealed = delivered
+    facts = {"room": one.given.room, "run": one.given.run, "receiver": "shop"}
+    inside = json.loads(open_answer(base64.b64decode(sealed), one.key, sender="cloud", **facts))
+    if what != "nothing":
+        FORGED[what](inside)
+    again = base64.b64encode(seal_answer(json.dumps(inside).encode(), one.given.raw, **facts)).decode()
+    now = datetime.now(UTC)
+    if what == "nothing":
+        assert dict(one.opened(again, world.room, now).fetchall()) == CLEAR
+        return
+    with pytest.raises(PeerError) as caught:
+        one.opened(again, world.room, now)
+    assert "+49" not in str(caught.value)
 
 
 def test_an_answer_is_not_delivered_for_another_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +500,7 @@ def test_what_is_to_be_given_again_is_not_sealed_anew(world: World) -> None:
     """A consent to repeat costs nothing: nothing may be computed for it."""
     handle = world.handle()
     done = handle.ask(SQL)
-    shop, telco, cloud = world.handle()._nodes
+    shop, _, cloud = world.handle()._nodes
     run = uuid.uuid4().hex
     examined = asking.examine(SQL, world.room, "shop", ["shop"])
     common = asking.common_fields(SQL, examined, None) | {"run": run, "repeats": done.run}
@@ -565,33 +605,6 @@ def test_T23_software_evidence_is_refused_where_the_room_wants_hardware(
     data = agreement_data(attestation={"accept": ["dev"]})
     with in_threads(make(tmp_path, data, tables()), monkeypatch) as world:
         refused(world, "SOFTWARE_ROOTED")
-
-
-def test_a_worker_without_owners_consent_asks_nobody_for_keys(world: World) -> None:
-    """The worker refuses before it says a word to a broker."""
-    worker = world.started()
-    channel = Channel(worker.connection)
-    channel.receive({Kind.READY: 0}, 20)
-    order = {
-        "room": world.room.model_dump(mode="json", exclude_none=True),
-        "sql": SQL,
-        "run": "1" * 32,
-        "host": "cloud",
-        "asker": "shop",
-        "receivers": ["shop"],
-        "consents": [],
-        "sealing": [],
-        "began": moment(datetime.now(UTC)),
-    }
-    channel.send(Kind.ORDER, json.dumps(order).encode())
-    said, content = [], bytearray()
-    while Kind.FAILED not in said:
-        kind, content = channel.receive(dict.fromkeys(Kind, 1 << 20), 20)
-        said.append(kind)
-    assert json.loads(content)["code"] == "CONSENT_MISSING"
-    assert Kind.CALL not in said
-    assert b"phone" not in content
-    worker.end()
 
 
 def test_T14_no_order_of_frames_makes_a_worker_say_more(world: World) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each protection as this suite runs it: `enclave`, whose cells never leave its worker, from the inside.
 
-Owners' part and the worker's are the real ones: the plain tables are read from their files, cut to the columns
-that the question needs, sealed, opened, and asked. What is left out, because no value depends on it, is who may
-have the keys; `tests/attacks/test_enclave.py` and `test_whole_runs` below have that.
+Owners' part and the worker's are the real ones: the plain tables are read from their files, cut to the
+columns that the question needs, sealed, opened, and asked. What is left out, because no value depends on it,
+is who may have the keys; whole runs are in `test_two_owners` and in `tests/attacks/test_enclave.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions on two owners' tables with noise: every protection gives plain DuckDB's answer plus its noise.
 
-The noise is the test's own: on `tokens` and in an `enclave` every figure gets NOISE once, in `crosstab` each of
-the two owners adds DRAW to every figure. All else is real: the checker, the room, the engine on encrypted
+The noise is the test's own: on `tokens` and in an `enclave` every figure gets NOISE once, in `crosstab` each
+of the two owners adds DRAW to every figure. All else is real: the checker, the room, the engine on encrypted
 files, the protocol between two owners, brokers, evidence and worker (in a thread), the release.
 """
 
@@ -22,6 +22,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.enclaves import DEV, PROGRAM, ThreadWorker, refer
+from tests.enclaves import World as Enclaves
 
 from hitoku.attestation.attest.dev import DevAttester
 from hitoku.columns import encrypt
@@ -39,8 +41,6 @@ from hitoku.room.files import save_room
 from hitoku.room.keys import SECRET_FILE
 from hitoku.room.private import write_private
 from hitoku.room.signing import sign
-from tests.enclaves import DEV, PROGRAM, ThreadWorker, refer
-from tests.enclaves import World as Enclaves
 
 from .test_protections import counted
 

@@ -45,7 +45,16 @@ TESTS: Final = {
         "tests/vectors/test_attestation.py",
         *(
             f"tests/attacks/test_attestation_{name}.py"
-            for name in ("appraisal", "broker", "handshake", "launch", "nitro_snp", "tdx_nvidia", "tpm")
+            for name in (
+                "appraisal",
+                "broker",
+                "handshake",
+                "launch",
+                "log",
+                "nitro_snp",
+                "tdx_nvidia",
+                "tpm",
+            )
         ),
     ),
 }

@@ -17,7 +17,7 @@ from hitoku.attestation import quote
 from hitoku.attestation.codes import Code, Refused
 from hitoku.attestation.evidence import Kind
 
-__all__ = ["is_part", "kind_of", "wrap"]
+__all__ = ["is_part", "kind_of", "td_quote", "wrap"]
 
 _PLATFORMS: Final = {"az-snp": Kind.AZURE_SNP, "az-tdx": Kind.AZURE_TDX}
 _HCL: Final = b"HCLA"
@@ -37,6 +37,16 @@ def kind_of(data: Mapping[str, Any]) -> Kind | None:
     if not isinstance(evidence, dict) or not {"tpm_quote", "hcl_report"} <= evidence.keys():
         return None
     return Kind.AZURE_TDX if "td_quote" in evidence else Kind.AZURE_SNP
+
+
+def td_quote(content: bytes) -> bytes | None:
+    """Intel's quote in a JSON object in that form, or None where it has none that can be read."""
+    try:
+        data = json.loads(content)
+        text = data.get("evidence", data)["td_quote"].rstrip("=").translate(str.maketrans("-_", "+/"))
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def is_part(content: bytes, others: Sequence[bytes]) -> bool:

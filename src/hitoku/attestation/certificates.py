@@ -34,6 +34,7 @@ __all__ = [
     "RevocationList",
 ]
 __all__ += ["certificate", "certificate_from_der", "certificates", "revocation_list"]
+__all__ += ["revocation_list_der"]
 
 MOST_CERTIFICATES: Final = 16
 """Certificates in one PEM bundle, and links of one chain."""
@@ -200,9 +201,7 @@ def revocation_list(content: bytes) -> RevocationList:
     Raises:
         Refused: ``MALFORMED``.
     """
-    if not content.startswith(b"\x30"):
-        (content,) = _pem(content, b"X509 CRL", 1)
-    signed = _signed(content, limits.MAX_EVIDENCE_BYTES)
+    signed = _signed(revocation_list_der(content), limits.MAX_EVIDENCE_BYTES)
     parts = list(signed.body.children(most=7))
     if parts and parts[0].tag == 0x02 and parts.pop(0).integer() != 1:
         raise Refused(Code.UNSUPPORTED, "a revocation list is not of version 2")
@@ -235,6 +234,17 @@ def revocation_list(content: bytes) -> RevocationList:
         next_update.time(),
         frozenset(serials),
     )
+
+
+def revocation_list_der(content: bytes) -> bytes:
+    """The DER bytes of one revocation list, DER or PEM; nothing else of it is read.
+
+    Raises:
+        Refused: ``MALFORMED``.
+    """
+    if not content.startswith(b"\x30"):
+        (content,) = _pem(content, b"X509 CRL", 1)
+    return content
 
 
 def certificate_from_der(content: bytes) -> Certificate:

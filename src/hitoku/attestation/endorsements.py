@@ -17,7 +17,7 @@ from hitoku.attestation.certificates import Certificate, certificates
 from hitoku.attestation.codes import Code, Refused
 from hitoku.attestation.evidence import Kind
 
-__all__ = ["holds_certificates", "sort"]
+__all__ = ["holds_certificates", "holds_revocation_list", "pem", "sort"]
 
 _CLOUD: Final = "1.3.6.1.4.1.3704.1.5"
 """Of AMD: whose loaded key (VLEK) a certificate is of; chips' keys (VCEK) lack it."""
@@ -62,7 +62,7 @@ def _of_nitro(file: bytes) -> _Named:
 
 
 def _of_amd(file: bytes) -> _Named:
-    if _is_revocation_list(file):
+    if holds_revocation_list(file):
         yield "crl", file
     links = _certificates(file)
     for one in links:
@@ -70,7 +70,7 @@ def _of_amd(file: bytes) -> _Named:
             yield ("vlek" if _CLOUD in one.extensions else "vcek"), one.der
     authorities = [one for one in links if one.authority]
     if authorities:
-        yield "chain", _pem(authorities)
+        yield "chain", pem(authorities)
 
 
 def _of_intel(file: bytes) -> _Named:
@@ -82,7 +82,7 @@ def _of_intel(file: bytes) -> _Named:
 def _of_nvidia(file: bytes) -> _Named:
     links = _certificates(file)
     if links:
-        yield "chain", _pem(links)
+        yield "chain", pem(links)
 
 
 def _of_tpm(file: bytes) -> _Named:
@@ -96,7 +96,7 @@ def _of_tpm(file: bytes) -> _Named:
         yield ("ek" if attributes & _DECRYPT else "ak"), file
     elif file.startswith(_PCR_FILE):
         yield "pcrs", _pcrs(file)
-    elif _is_revocation_list(file):
+    elif holds_revocation_list(file):
         yield "crl", file
     data = _json(file)
     if isinstance(data, dict) and data and all(name.isdecimal() for name in data):
@@ -109,7 +109,7 @@ def _of_tpm(file: bytes) -> _Named:
             yield "ek", one.der
     authorities = [one for one in links if one.authority]
     if authorities:
-        yield "ek-chain", _pem(authorities)
+        yield "ek-chain", pem(authorities)
 
 
 _SORTERS: Final[Mapping[Kind, Callable[[bytes], _Named]]] = {
@@ -139,14 +139,16 @@ def _certificates(file: bytes) -> tuple[Certificate, ...]:
     return certificates(file) if holds_certificates(file) else ()
 
 
-def _is_revocation_list(file: bytes) -> bool:
+def holds_revocation_list(file: bytes) -> bool:
+    """Whether the file seems to be a revocation list, PEM or DER."""
     if b"-----BEGIN X509 CRL-----" in file[:4096]:
         return True
     # DER: a sequence with a UTCTime near its start, and no certificate
     return file[:2] in {b"\x30\x81", b"\x30\x82"} and b"\x17\x0d" in file[:1024] and not _certificates(file)
 
 
-def _pem(links: Sequence[Certificate]) -> bytes:
+def pem(links: Sequence[Certificate]) -> bytes:
+    """Certificates as a PEM bundle, in their order."""
     blocks = []
     for one in links:
         body = base64.encodebytes(one.der)

@@ -12,11 +12,12 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from hitoku import limits
-from hitoku.attestation import azure_files, quote, spdm
+from hitoku.attestation import azure_files, intel_files, quote, spdm
 from hitoku.attestation.certificates import certificates
 from hitoku.attestation.codes import Code, Refused
 from hitoku.attestation.endorsements import holds_certificates, sort
@@ -30,6 +31,7 @@ _HEX: Final = re.compile(rb"\s*(?:0[xX])?((?:[0-9a-fA-F]{2}\s*){32,})")
 _BASE64: Final = re.compile(rb"\s*((?:[A-Za-z0-9+/_-]\s*){64,}(?:=\s*){0,2})")
 _JWT: Final = re.compile(rb"\s*[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\s*")
 _TOKENS: Final = {"eat_profile", "submods", "ear.status", "eat_nonce"}
+_INTELS: Final = {Kind.TDX, Kind.SGX, Kind.AZURE_TDX}
 _COLLATERAL: Final = {"tcb_info", "tcbInfo", "enclaveIdentity", "qe_identity"}
 
 
@@ -148,7 +150,8 @@ def _json(content: bytes, endorsements: Sequence[bytes]) -> Evidence:
         raise Refused(Code.MALFORMED, "the file looks like JSON but cannot be read") from None
     if isinstance(data, dict) and "cmw" in data:
         found = Evidence.from_dict(data)
-        return Evidence(found.kind, found.content, {**found.endorsements, **sort(found.kind, endorsements)})
+        beside = _beside(found.kind, found.content, endorsements, found.endorsements)
+        return Evidence(found.kind, found.content, {**found.endorsements, **beside})
     gpus = _gpus(data)
     if gpus is not None:
         return _evidence(Kind.NVIDIA, json.dumps(gpus).encode(), endorsements)
@@ -190,7 +193,19 @@ def _gpus(data: object) -> list[Any] | None:
 
 
 def _evidence(kind: Kind, content: bytes, endorsements: Sequence[bytes]) -> Evidence:
-    return Evidence(kind, content, sort(kind, endorsements))
+    return Evidence(kind, content, _beside(kind, content, endorsements))
+
+
+def _beside(
+    kind: Kind, content: bytes, files: Sequence[bytes], known: Mapping[str, bytes] = MappingProxyType({})
+) -> dict[str, bytes]:
+    """Endorsements by their names; Intel's collateral also from its pieces, where it is not there whole."""
+    found = sort(kind, files)
+    if kind not in _INTELS or "collateral" in {*found, *known}:
+        return found
+    of = azure_files.td_quote(content) if kind is Kind.AZURE_TDX else content
+    whole = None if of is None else intel_files.collateral(of, files)
+    return found if whole is None else {**found, "collateral": whole}
 
 
 def _unsupported(what: str) -> Refused:

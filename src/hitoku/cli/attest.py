@@ -67,7 +67,8 @@ def verify(
         The time to check at, such as 2025-06-25T12:00:00Z, or seconds since 1970; UTC unless it says
         otherwise. By default the clock's.
     endorsement
-        A file that the check needs: certificates, Intel's collateral, signature, key ...; once for each.
+        A file that the check needs: certificates, Intel's collateral (whole, or as its service gives it:
+        TCB info, quoting enclave's identity, chains, revocation lists), signature, key ...; once for each.
     expect
         NAME=VALUE that a claim must equal, such as nonce=..., report_data=..., pcr0=...; once for each.
     json_
@@ -135,17 +136,17 @@ def _verified(content: bytes, files: Sequence[bytes], when: datetime) -> tuple[E
 
 
 def _unused(content: bytes, files: Sequence[bytes], evidence: Evidence) -> list[bool]:
-    """Of each endorsement, whether the evidence is the same without it."""
+    """Of each endorsement, whether the evidence is the same without it, and without files that equal it."""
     from hitoku.attestation.codes import Refused
     from hitoku.attestation.recognise import recognise
 
-    def same(left_out: int) -> bool:
+    def same(left_out: bytes) -> bool:
         try:
-            return recognise(content, [*files[:left_out], *files[left_out + 1 :]]) == evidence
+            return recognise(content, [file for file in files if file != left_out]) == evidence
         except Refused:
             return False
 
-    return [same(i) for i in range(len(files))]
+    return [same(file) for file in files]
 
 
 # --- input ---

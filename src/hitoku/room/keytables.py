@@ -44,8 +44,8 @@ challenges = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Index("broker_challenges_of_run", "room", "run"),
 )
-"""Challenges: open, or used. Of a TPM also hashes of what only it can have found in the credential, and of the
-endorsement and attestation key for which that was made."""
+"""Challenges: open, or used. Of a TPM also hashes of what only it can have found in the credential, and of
+the endorsement and attestation key for which that was made."""
 
 releases = sa.Table(
     "broker_releases",
