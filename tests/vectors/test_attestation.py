@@ -29,6 +29,18 @@ class Case(NamedTuple):
 
 
 TDX_50806F = ("tdx/assembled_collateral_50806f.json",)
+PIECES = tuple(
+    f"tdx/lunal-collateral/{name}"
+    for name in (
+        "td_qe_identity.json",
+        "root_ca_crl.der",
+        "tcb_info_90c06f000000.json",
+        "qe_identity_signing_chain.pem",
+        "tcb_info_50806f000000.json",
+        "pck_crl_platform.der",
+        "tcb_signing_chain.pem",
+    )
+)
 AZURE = "azure-snp-vtpm/"
 SNP = "sev-snp/"
 MILAN, GENOA = f"{SNP}roots/ask_ark_milan.pem", f"{SNP}roots/ask_ark_genoa.pem"
@@ -79,6 +91,11 @@ CASES = [
     ),
     Case("tdx/lunal-tdx_quote_4.dat", "2026-03-16T23:34:00Z", "DEBUG", TDX_50806F),
     Case("tdx/gotdx-tdx_prod_quote_SPR_E4.dat", "2026-03-16T23:34:00Z", "TCB", TDX_50806F),
+    Case("tdx/lunal-tdx_quote_4.dat", "2026-03-16T23:34:00Z", "DEBUG", PIECES),
+    Case("tdx/lunal-tdx_quote_4.dat", "2026-03-16T23:34:00Z", "DEBUG", PIECES[::-1]),
+    Case("tdx/lunal-tdx_quote_4.dat", "2026-05-16T23:34:00Z", "EXPIRED", PIECES),
+    Case("tdx/lunal-tdx_quote_4.dat", "2026-03-16T23:34:00Z", "MISSING_ENDORSEMENT", PIECES[1:]),
+    Case("tdx/gotdx-tdx_prod_quote_SPR_E4.dat", "2026-03-16T23:34:00Z", "TCB", PIECES),
     Case("tdx/lunal-tdx_quote_live.dat", "2026-03-16T23:34:00Z", "NOT_YET", TDX_50806F),
     Case("tdx/lunal-tdx_quote_live.dat", "2026-04-10T00:00:00Z", "HARDWARE_MISMATCH", TDX_50806F),
     Case("tdx/gotdx-ccel-cos-113-tdx-quote.dat", "2026-03-16T23:34:00Z", "HARDWARE_MISMATCH", TDX_50806F),
