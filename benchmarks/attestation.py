@@ -8,6 +8,10 @@ same job (`dcap-qvl` for Intel's quotes: it leaves the status, measurement and b
 ``broker``: 200 workers, each with a key of its own waiting, ask for a challenge at the same moment and answer
 it at the same moment, against one broker on SQLite, with `dev` evidence and the real appraisal; then each
 answers once more, which must be refused.
+
+``enclave``: one question on two tables, in a worker that is launched under swtpm, against plain DuckDB on the
+same rows. Inside is from the moment when all tables are open to the sealed answer; the other lines say what
+comes before it.
 """
 
 from __future__ import annotations
@@ -179,5 +183,112 @@ def broker(quick: bool) -> list[Claim]:
     return claims
 
 
+PEOPLE: Final = 5_000_000
+QUICK_PEOPLE: Final = 200_000
+MOST_TIMES: Final = 1.5
+ENCLAVE_SQL: Final = (
+    "SELECT s.plan, c.region, COUNT(DISTINCT c.phone) AS people FROM customers c JOIN subscribers s "
+    "ON c.phone = s.phone GROUP BY s.plan, c.region"
+)
+
+
+class _Watch:
+    """A Progress that remembers when each phase began."""
+
+    def __init__(self) -> None:
+        self.began: dict[str, float] = {}
+        self.start = time.perf_counter()
+
+    def phase(self, name: str, total: int | None = None) -> None:
+        """A phase begins."""
+        del total
+        self.began.setdefault(name, time.perf_counter())
+
+    def advance(self, amount: int = 1) -> None:
+        """Nothing."""
+
+    def between(self, first: str, last: str) -> float:
+        """Seconds from the beginning of one phase to that of another."""
+        return self.began[last] - self.began[first]
+
+
+def enclave(quick: bool) -> list[Claim]:
+    """A question in a launched worker under swtpm, against plain DuckDB on the owners' Parquet files."""
+    from tests.enclaves import agreement_data, make, refer
+
+    from hitoku.attestation.launch.image import measure
+    from hitoku.attestation.program import pcr_of, program_digest
+    from hitoku.attestation.swtpm import missing
+    from hitoku.node.local import open_room
+    from hitoku.protections.enclave.starting import worker_image
+
+    count = QUICK_PEOPLE if quick else PEOPLE
+    if (what := missing()) is not None:
+        return [Claim("enclave: the question inside", None, "s", None, None, None, None, what)]
+    with bench_folder("enclave") as folder:
+        say(f"two tables of {count:,} rows")
+        data = agreement_data(attestation={"accept": ["tpm"], "software": True})
+        program = program_digest(measure(worker_image("swtpm")))
+        world = make(Path(folder) / "room", data, {}, program=None)
+        refer(world, program, "tpm", measurements={"pcr12": [pcr_of(program)]})
+        files = [world.members[o].path / "tables" / f"{t}.parquet" for o, t in _OWNED]
+        _people(files[0], files[1], count)
+        say("plain DuckDB on the Parquet files")
+        peer = _plain(files[0], files[1])
+        say("the same question in an enclave")
+        watch = _Watch()
+        answer = open_room(world.place, "shop", progress=watch).ask(ENCLAVE_SQL)
+        whole = time.perf_counter() - watch.start
+    if answer.num_rows != 18:
+        raise AssertionError("the enclave answered something else")
+    inside = watch.between("run in the enclave", "seal the answer")
+    opened = watch.between("sealed tables", "seal the answer")
+    note = f"{count:,} rows a table; swtpm, which protects nothing"
+    ratio, holds = peer / inside, None if quick else inside < MOST_TIMES * peer
+    start = watch.between("start the enclave", "the enclave checks the question")
+    return [
+        Claim(
+            "enclave: the question inside", inside, "s", f"< {MOST_TIMES} x peer", peer, ratio, holds, note
+        ),
+        Claim("enclave: with opening the tables", opened, "s", None, peer, peer / opened),
+        Claim("enclave: launch, measured and attested", start, "s"),
+        Claim("enclave: the whole way, sealing included", whole, "s", None, peer, peer / whole),
+    ]
+
+
+_OWNED: Final = (("shop", "customers"), ("telco", "subscribers"))
+
+
+def _people(customers: Path, subscribers: Path, count: int) -> None:
+    """Two tables of people, half of whom are in both."""
+    import duckdb
+
+    phone = "'+49 170 ' || lpad(({n} * 7919 % 100000007)::VARCHAR, 9, '0')"
+    with duckdb.connect() as database:
+        for path, first, column in ((customers, 0, "region"), (subscribers, count // 2, "plan")):
+            many = 6 if column == "region" else 3
+            number = phone.format(n=f"(range + {first})")
+            value = f"'{column} ' || (hash(range, {many}) % {many})::VARCHAR"
+            rows = f"SELECT {number} AS phone, {value} AS {column} FROM range({count})"
+            database.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet)")
+
+
+def _plain(customers: Path, subscribers: Path) -> float:
+    """Seconds of plain DuckDB, the median of three, with a fresh database each time."""
+    import duckdb
+
+    seconds = []
+    for _ in range(3):
+        with duckdb.connect() as database:
+            database.execute(f"CREATE VIEW customers AS SELECT * FROM '{customers}'")
+            database.execute(f"CREATE VIEW subscribers AS SELECT * FROM '{subscribers}'")
+            start = time.perf_counter()
+            rows = database.execute(ENCLAVE_SQL).fetchall()
+            seconds.append(time.perf_counter() - start)
+        if len(rows) != 18:
+            raise AssertionError("plain DuckDB answered something else")
+    return sorted(seconds)[1]
+
+
 if __name__ == "__main__":
-    report("attestation", {"verify": verifications, "broker": broker})
+    report("attestation", {"verify": verifications, "broker": broker, "enclave": enclave})

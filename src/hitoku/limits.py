@@ -134,10 +134,12 @@ MAX_ENDORSEMENTS: Final = 16
 MAX_ATTESTED_BLOB_CHARS: Final = 16 * 1024
 
 # Key brokers: how long a challenge can be answered, how many a run may have, of how many refusals the
-# evidence is kept, and after how long a run's keys are released no more.
+# evidence is kept, how many refusals of a run go on record, and after how long a run's keys are released
+# no more.
 CHALLENGE_SECONDS: Final = 60
 MAX_CHALLENGES_A_RUN: Final = 1_024
 MAX_REFUSED_EVIDENCE_A_RUN: Final = 16
+MAX_REFUSALS_A_RUN: Final = 256
 KEY_SECONDS: Final = JOB_SECONDS
 MAX_CERTIFICATE_BYTES: Final = 64 * 1024 * 1024
 """Of a deletion certificate: evidence of every owner is in it."""

@@ -24,6 +24,8 @@ def main() -> None:
     with launch(probes.image("look")) as running:
         found = probes.told(running)
     told = {name: found[name] for name in ("user", "passwd", "proc", "write", "make", "root", "descriptors")}
+    with launch(probes.image("look", network=True)) as networked:
+        told["networked"] = networked.program
     print(json.dumps(told | {"isolation": running.isolation, "program": running.program}))  # noqa: T201
 
 

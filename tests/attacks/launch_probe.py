@@ -83,14 +83,16 @@ def usurp() -> None:
 
 def borrow() -> None:
     """Look at data that were lent: can they be read, written, mapped as code?"""
-    lent = Path("/lent")
+    lent, member = Path("/data"), Path("/member")
     told = {
+        "member": _errno(lambda: (member / "new").write_text("x")),
+        "root": sorted(map(str, Path("/").iterdir())),
         "read": (lent / "data").read_text(),
         "write": _errno(lambda: (lent / "new").write_text("x")),
         "map": _errno(lambda: _map(lent / "data")),
-        "execute": _errno(lambda: os.execv("/lent/data", ["data"])),
+        "execute": _errno(lambda: os.execv("/data/data", ["data"])),
     }
-    sys.path.insert(0, "/lent")
+    sys.path.insert(0, "/data")
     with contextlib.suppress(ImportError):
         __import__("_planted")
     _tell(told | {"extension": "_planted" in sys.modules})

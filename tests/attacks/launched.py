@@ -42,7 +42,7 @@ def source() -> Installation:
     return replace(here, own=(*here.own, PROBE))
 
 
-def image(entry: str, *argv: str, made_of: Installation | None = None, **confinement: bool) -> Image:
+def image(entry: str, *argv: str, made_of: Installation | None = None, **confinement: Any) -> Image:
     """An image of the probe, of hitoku's attestation and of cbor2."""
     return Image(
         ("cbor2",),

@@ -15,6 +15,7 @@ from tests.appraisals import (
     KEYS,
     OWNERS,
     PCR0,
+    PROGRAM,
     ROOM,
     Given,
     evidence_of,
@@ -28,13 +29,15 @@ from tests.attestation_pki import NOW, AmdWorld
 from hitoku.attestation import judge as judging
 from hitoku.attestation.claims import Claims
 from hitoku.attestation.codes import Code, Refused
-from hitoku.attestation.ear import verify_ear
+from hitoku.attestation.ear import sign_ear, verify_ear
 from hitoku.attestation.evidence import Evidence, Kind
 from hitoku.attestation.kept import Kept
 from hitoku.attestation.lint_kms import lint
 from hitoku.attestation.policy import Policy
+from hitoku.attestation.program import pcr_of
 from hitoku.attestation.reference import ReferenceValue, Registry
 from hitoku.errors import RoomError
+from hitoku.protections.enclave.stamp import stamp_of
 from hitoku.room.heads import member_signed
 from hitoku.room.ledger import Head
 
@@ -79,6 +82,55 @@ def test_t1_a_program_of_another_platform_or_purpose_is_none_of_this():
 def test_t1_no_policy_makes_an_unknown_program_known():
     evidence = evidence_of(pcrs=pcrs(pcr0=b"\x77" * 48))
     assert refusal(Given(policy=EVERYTHING), evidence=evidence).code is Code.MEASUREMENT_MISMATCH
+
+
+def boot_of(**changes: str) -> dict[str, str]:
+    """What a machine's TPM has after GRUB booted it and the launcher measured the program."""
+    names = ("pcr0", "pcr2", "pcr4", "pcr7", "pcr8", "pcr9")
+    return {n: f"{i:02x}" * 32 for i, n in enumerate(names, 1)} | {"pcr12": pcr_of(PROGRAM)} | changes
+
+
+@pytest.mark.parametrize("named", ["with-command-line", "without"])
+def test_t1_a_kernel_command_line_that_was_changed_at_the_console(monkeypatch, named):
+    """`init=/bin/sh` typed at GRUB's prompt moves PCR 8 alone; then a shell extends PCR 12 as it likes."""
+    told = boot_of(pcr8="77" * 32)
+    claims = Claims(
+        Kind.TPM, told, BINDING.report_data(Kind.TPM), True, extra={"ak_name": "000b" + "ab" * 32}
+    )
+    monkeypatch.setattr(judging, "verify", lambda evidence, now: claims)
+    monkeypatch.setattr(judging, "_check_authority", lambda *given: True)  # a maker's TPM, and activated
+    signed = {n: [v] for n, v in boot_of().items() if n != "pcr8" or named == "with-command-line"}
+    registry = registry_of(value(kind="tpm", measurements=signed))
+    found = refusal(Given(), registry=registry, evidence=Evidence(Kind.TPM, b""))
+    wanted = Code.MEASUREMENT_MISMATCH if named == "with-command-line" else Code.SOFTWARE_ROOTED
+    assert found.code is wanted
+    assert named == "with-command-line" or "pcr8 with pcr9" in found.detail
+
+
+def test_t1_acpi_tables_of_the_hypervisors_making(monkeypatch):
+    """Code in ACPI tables runs in the guest's kernel, and moves rtmr0 alone."""
+    names = {"mrtd": "aa" * 48, "rtmr0": "77" * 48, "rtmr1": "bb" * 48, "rtmr2": "cc" * 48}
+    claims = Claims(Kind.TDX, names, BINDING.digest, False, tcb_status="UpToDate")
+    monkeypatch.setattr(judging, "verify", lambda evidence, now: claims)
+    good = {n: [v] for n, v in (names | {"rtmr0": "dd" * 48}).items()}
+    registry = registry_of(value(kind="tdx", measurements=good))
+    found = refusal(Given(), registry=registry, evidence=Evidence(Kind.TDX, b""))
+    assert found.code is Code.MEASUREMENT_MISMATCH
+    with pytest.raises(ValueError, match="without 'rtmr0'"):
+        value(kind="tdx", measurements={n: v for n, v in good.items() if n != "rtmr0"})
+
+
+@pytest.mark.parametrize("kind", ["tpm", "dev"])
+def test_t1_a_second_program_behind_the_digest_that_is_signed_for(kind):
+    evil = "66" * 48
+    name, good, bad = {
+        "tpm": ("pcr12", pcr_of(PROGRAM), pcr_of(evil)),
+        "dev": ("program", PROGRAM, evil),
+    }[kind]
+    value(kind=kind, measurements={name: [good]})
+    for values in ([good, bad], [bad, good], [bad]):
+        with pytest.raises(ValueError, match="no other value"):
+            value(kind=kind, measurements={name: values})
 
 
 # --- T7: debugging ---
@@ -146,7 +198,7 @@ def test_t8_below_the_minimum_of_the_room_is_refused_though_the_vendor_signed_it
     "status", ["OutOfDate", "Revoked", "ConfigurationAndSWHardeningNeeded", "uptodate", ""]
 )
 def test_t8_no_policy_accepts_a_platform_that_its_vendor_does_not(monkeypatch, status):
-    names = {"mrtd": "aa" * 48, "rtmr1": "bb" * 48, "rtmr2": "cc" * 48}
+    names = {"mrtd": "aa" * 48, "rtmr0": "dd" * 48, "rtmr1": "bb" * 48, "rtmr2": "cc" * 48}
     claims = Claims(Kind.TDX, names, BINDING.digest, False, tcb_status=status)
     monkeypatch.setattr(judging, "verify", lambda evidence, now: claims)
     registry = registry_of(value(kind="tdx", measurements={n: [v] for n, v in names.items()}))
@@ -186,6 +238,25 @@ def test_t17_one_signers_edit_counts_for_nothing(edit):
 @pytest.mark.parametrize("signers", [(), ("acme",), ("bank",), ("acme", "cloud"), ("bank", "cloud")])
 def test_t17_too_few_signers(signers):
     assert refusal(Given(), registry=registry_of(value(signers))).code is Code.REFERENCE
+
+
+@pytest.mark.parametrize("signers", [("cloud",), ("acme", "cloud"), ("bank", "cloud")])
+def test_t17_who_owns_no_table_signs_for_nobody(signers):
+    """Where the room asks for two, host or asker beside one owner are still one."""
+    given = Given(room_of(signers=2))
+    assert refusal(given, registry=registry_of(value(signers))).code is Code.REFERENCE
+    assert given.asked().reference.version == "1.0.0"
+
+
+def test_t17_an_owners_broker_gives_nothing_to_what_that_owner_has_not_signed():
+    """Where the room asks for one: the others decide for their own tables, not for acme's."""
+    given = Given(room_of(signers=1))  # acme appraises
+    found = refusal(given, registry=registry_of(value(("bank", "cloud"))))
+    assert found.code is Code.REFERENCE
+    assert "'acme' owns a table and has not signed" in found.detail
+    assert given.asked(registry=registry_of(value(("acme",)))).reference.version == "1.0.0"
+    newer = value(("bank",), serial=2)
+    assert refusal(given, registry=registry_of(value(("acme",)), newer)).code is Code.REFERENCE
 
 
 def test_t17_one_member_cannot_be_two():
@@ -364,7 +435,7 @@ def test_t23_dev_evidence_is_refused_where_the_room_does_not_allow_software():
 
 
 def software(monkeypatch, kind: Kind) -> Registry:
-    names = {"program": "ef" * 48} if kind is Kind.DEV else {"pcr12": "ef" * 32}
+    names = {"program": PROGRAM} if kind is Kind.DEV else {"pcr12": pcr_of(PROGRAM)}
     claims = Claims(kind, names, BINDING.report_data(kind), True, extra={"ak_name": "000b" + "ab" * 32})
     monkeypatch.setattr(judging, "verify", lambda evidence, now: claims)
     return registry_of(value(kind=str(kind), measurements={n: [v] for n, v in names.items()}))
@@ -391,6 +462,22 @@ def test_t23_where_it_is_allowed_every_result_says_so(monkeypatch, kind):
     policy = Policy({"equals": ["software_rooted", False]})
     found = refusal(Given(room, policy=policy), registry=registry, evidence=Evidence(kind, b""))
     assert found.code is Code.POLICY
+
+
+def test_t23_a_dev_key_is_software_whatever_is_said_of_it(monkeypatch):
+    """A verifier that forgot to say so; owners whose results say otherwise."""
+    said = {"program": PROGRAM}
+    claims = Claims(Kind.DEV, said, BINDING.report_data(Kind.DEV), False, extra={"key": "a key"})
+    monkeypatch.setattr(judging, "verify", lambda evidence, now: claims)
+    room = room_of(software=True)
+    registry = registry_of(value(kind="dev", measurements={"program": [PROGRAM]}))
+    appraisal = Given(room).asked(registry=registry, evidence=Evidence(Kind.DEV, b""))
+    assert appraisal.software_rooted
+
+    body = verify_ear(appraisal.ear, room.agreement, NOW)
+    body["submods"]["dev"]["hitoku"]["software_rooted"] = False
+    lying = {"acme": sign_ear(body, KEYS["acme"]), "bank": sign_ear(body | {"iss": "bank"}, KEYS["bank"])}
+    assert stamp_of(lying, room.agreement, NOW)["software_rooted"] is True
 
 
 def test_t23_nobody_can_sign_software_into_a_room_alone():

@@ -36,14 +36,18 @@ from tests.unit.attestation.brokers import (
     Platform,
     attested,
     dev,
+    no_credential,
     records_of,
     refused,
     signed_value,
 )
 
+from hitoku import limits
+from hitoku.attestation import certificate as certificate_module
 from hitoku.attestation.certificate import check_certificate
 from hitoku.attestation.codes import Code, Refused
 from hitoku.attestation.deletion import read_statement
+from hitoku.attestation.ear import verify_ear
 from hitoku.attestation.evidence import Evidence, Kind
 from hitoku.attestation.release import KeyRequest, WorkerKeys
 from hitoku.attestation.sealing import release_binding
@@ -607,6 +611,77 @@ def test_t22_the_wrapped_key_is_gone_from_the_files(office):
     office.records.store.close()
     for path in office.directory.path.glob("state.db*"):
         assert wrapped not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("end", ["revoked", "rolled-back", "tombstoned"])
+def test_t22_the_wrapped_key_is_not_in_the_write_ahead_log_either(office, end):
+    """While the database is in use: closing it would clear the log by itself."""
+    office.key()
+    with office.records.store.reading() as connection:
+        (held,) = office.broker._state.keys(connection, RUN)
+    if end == "revoked":
+        office.broker.revoke(RUN, "chunk-3", HOST)
+    elif end == "tombstoned":
+        office.broker.tombstone(RUN)
+    else:
+        office.counter.advance(7)  # the database is behind it
+        refused(Code.KEY_REVOKED, office.get)
+    for path in office.directory.path.glob("state.db*"):
+        assert held.wrapped not in path.read_bytes(), path
+
+
+def test_t23_a_certificate_over_dev_evidence_is_software_whatever_the_owners_say(ended, monkeypatch):
+    made = ended.certificate()
+    read = verify_ear
+
+    def lying(*arguments):
+        claims = read(*arguments)
+        claims["submods"]["dev"]["hitoku"]["software_rooted"] = False
+        return claims
+
+    monkeypatch.setattr(certificate_module, "verify_ear", lying)
+    checked = check_certificate(made, ended.place.room)
+    assert checked.software_rooted
+    assert all(part.software_rooted for part in checked.brokers)
+
+
+# --- a ledger is for ever ---
+
+
+def test_who_hosts_no_run_of_ours_does_not_make_the_ledger_grow(office, monkeypatch):
+    office.key()
+    monkeypatch.setattr(office.broker, "_credential", no_credential)  # costs an RSA operation
+    before = office.records.ledger.head().size
+    message = office.request(host="airport").challenge()
+    for run in (RUN, "d" * 32):
+        asked = message | {"run": run, "identity": {"ek": "AAAA", "ak": "AAAA"}}
+        refused(Code.NO_SUCH_KEY, office.broker.challenge, "airport", asked)
+    answer = office.answered(office.request())
+    for challenge in (answer["challenge"], "e" * 32):
+        refused(Code.CHALLENGE_EXPIRED, office.broker.release, "airport", answer | {"challenge": challenge})
+    refused(
+        Code.CHALLENGE_EXPIRED, office.broker.release, HOST, answer | {"challenge": "e" * 32, "run": "d" * 32}
+    )
+    assert office.records.ledger.head().size == before
+    refused(Code.CHALLENGE_EXPIRED, office.broker.release, HOST, answer | {"challenge": "e" * 32})
+    assert office.entries("key-refusal")[-1]["code"] == "CHALLENGE_EXPIRED"
+
+
+def test_refusals_of_a_run_on_record_are_bounded_also_after_a_restart(office, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_REFUSALS_A_RUN", 3)
+    office.key()
+    answer = office.answered(office.request())
+    for _ in range(3):
+        refused(Code.CHALLENGE_EXPIRED, office.broker.release, HOST, answer | {"challenge": "e" * 32})
+        office.broker = office.opened()
+    for _ in range(2):
+        refused(Code.CHALLENGE_EXPIRED, office.broker.release, HOST, answer | {"challenge": "e" * 32})
+    assert len(office.entries("key-refusal")) == 3
+    other = "c" * 32
+    office.key(other)
+    asked = {"challenge": "e" * 32, "run": other}
+    refused(Code.CHALLENGE_EXPIRED, office.broker.release, HOST, answer | asked)
+    assert len(office.entries("key-refusal")) == 4
 
 
 def changed(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:

@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +25,7 @@ from hypothesis import strategies as st
 from tests.attacks import launched as probes
 from tests.attestation_tpm import need_swtpm
 
+import hitoku
 from hitoku.attestation.attest import tpm as attester
 from hitoku.attestation.binding import Binding, bound
 from hitoku.attestation.evidence import Evidence
@@ -28,8 +34,19 @@ from hitoku.attestation.launch.image import Installation, measure
 from hitoku.attestation.launch.launcher import checked
 from hitoku.attestation.launch.measuring import measured
 from hitoku.attestation.launch.start import launch
-from hitoku.attestation.program import PROGRAM_PCR, Manifest, pcr_of, program_digest
+from hitoku.attestation.program import (
+    ENDED,
+    MACHINE,
+    PROGRAM_PCR,
+    Confinement,
+    Manifest,
+    event_digest,
+    pcr_of,
+    program_digest,
+)
 from hitoku.attestation.swtpm import SwTpm
+from hitoku.attestation.tpm2.commands import Tpm
+from hitoku.attestation.tpm2.device import Descriptor
 from hitoku.attestation.verify import verify
 from hitoku.errors import InputError
 
@@ -136,6 +153,11 @@ def test_t1_arguments_environment_confinement_and_modes_count(good: Manifest) ->
         replace(good, argv=(*good.argv, "--more")),
         replace(good, environment={**good.environment, "LD_PRELOAD": "/lent/x.so"}),
         replace(good, confinement=replace(good.confinement, network=True)),
+        replace(good, confinement=replace(good.confinement, isolation=DIRECTORY)),
+        replace(good, confinement=replace(good.confinement, isolation=MACHINE)),
+        replace(good, confinement=replace(good.confinement, lent=("data",))),
+        replace(good, confinement=replace(good.confinement, lent=("member",))),
+        replace(good, confinement=replace(good.confinement, descriptors=1)),
         replace(good, policy="0" * 96),
         replace(good, files={**good.files, path: replace(file, executable=not file.executable)}),
         replace(good, files={**good.files, "usr/lib/more.so": file}),
@@ -199,9 +221,12 @@ def test_t1_without_namespaces_the_root_directory_is_still_the_image(good: Manif
     done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found["isolation"] == DIRECTORY
-    # It has the network, and its digest says so: it is not the program that has none.
-    weaker = replace(good, confinement=replace(good.confinement, network=True))
+    # It has the network and is a directory, and its digest says so.
+    weaker = replace(good, confinement=replace(good.confinement, network=True, isolation=DIRECTORY))
     assert found["program"] == program_digest(weaker) != program_digest(good)
+    # A program that has the network in any case, such as a node, is another one there, too.
+    networked = replace(good, confinement=replace(good.confinement, network=True))
+    assert found["networked"] == program_digest(weaker) != program_digest(networked)
     assert found["passwd"] == found["proc"] == "ENOENT"
     assert found["write"] == found["make"] == "EACCES"
     assert found["user"] == 65534
@@ -233,12 +258,20 @@ def test_t1_another_program_that_resets_and_extends_pcrs_does_not_reach_the_valu
 
 
 def test_t1_lent_data_is_no_code(tmp_path: Path) -> None:
+    tmp_path, member = tmp_path / "tables", tmp_path / "member"
+    tmp_path.mkdir()
+    member.mkdir()
     (tmp_path / "data").write_text("#!/usr/bin/python3\n")
     (tmp_path / "data").chmod(0o755)
     cbor2 = next(Path(folder / "cbor2").glob("*.so") for folder in probes.source().site)
     shutil.copy(next(cbor2), tmp_path / "_planted.so")
-    with launch(probes.image("borrow"), bound=[Bound("lent", str(tmp_path), writable=False)]) as running:
+    image = probes.image("borrow", lent=("data", "member"))
+    with launch(image, lent={"data": tmp_path, "member": member}) as running:
         found = probes.told(running)
+    assert running.program == program_digest(measure(image))  # places count, contents do not
+    assert found["root"] == ["/boot.py", "/data", "/dev", *found["root"][3:-2], "/member", "/usr"]
+    assert found["member"] is None
+    assert (member / "new").read_text() == "x"
     assert found["read"].startswith("#!")
     assert found["write"] == "EROFS"
     assert found["map"] in {"EPERM", "EACCES"}
@@ -246,17 +279,151 @@ def test_t1_lent_data_is_no_code(tmp_path: Path) -> None:
     assert not found["extension"]
 
 
+_FILES = [("usr/bin/python3", "x", True), ("usr/bin/other", "z", True), ("boot.py", "y", False)]
+_ARGV = ["/usr/bin/python3", "-I"]
+
+
+def test_t1_what_the_launcher_takes() -> None:
+    found = checked(_FILES, _ARGV, Confinement(lent=("data", "member")), {"member": "/m", "data": None}, 2)
+    assert found == [Bound("data", None, writable=False), Bound("member", "/m", writable=True)]
+    assert checked(_FILES, _ARGV, Confinement(descriptors=1), {}, 3) == []
+
+
 @pytest.mark.parametrize(
-    "inside", ["usr/lib", "usr", "boot.py", "usr/bin/python3/x", "tmp", "a/../usr", "usr/new"]
+    "first",
+    ["/boot.py", "/usr/bin/none", "usr/bin/python3", "/usr/bin/../bin/python3", "/data/x", "/tmp/x", ""],
 )
-def test_t1_lent_data_cannot_cover_what_was_measured(tmp_path: Path, inside: str) -> None:
-    with pytest.raises(InputError, match="data"):
-        checked([("usr/bin/python3", "x", True), ("boot.py", "y", False)], [Bound(inside, str(tmp_path))])
+def test_t1_only_an_executable_file_of_the_image_is_executed(first: str) -> None:
+    for argv in ([first, "-I"], []):
+        with pytest.raises(InputError, match="executable file of the image"):
+            checked(_FILES, argv, Confinement(), {}, 2)
+
+
+@pytest.mark.parametrize("place", ["etc", "usr", "opt", "home", "lib", "lib64", "usr/lib", "tmp", "member"])
+def test_t1_data_is_lent_where_the_manifest_says_and_nowhere_else(place: str) -> None:
+    with pytest.raises(InputError, match="at the places that its manifest names"):
+        checked(_FILES, _ARGV, Confinement(), {place: "/x"}, 2)
+    with pytest.raises(InputError, match="at the places that its manifest names"):
+        checked(_FILES, _ARGV, Confinement(lent=("data",)), {place: "/x"}, 2)
+
+
+@pytest.mark.parametrize("path", ["member/x", "data", "dev/x", "tmp/x", "proc/x"])
+def test_t1_no_measured_file_lies_where_data_are_lent(path: str) -> None:
+    with pytest.raises(InputError, match="has no files in"):
+        checked([*_FILES, (path, "x", False)], _ARGV, Confinement(), {}, 2)
+
+
+def test_t1_no_descriptor_that_the_manifest_does_not_count() -> None:
+    for count in (0, 1, 3):
+        with pytest.raises(InputError, match="descriptors"):
+            checked(_FILES, _ARGV, Confinement(), {}, count)
 
 
 def test_t1_the_launcher_checks_what_is_lent(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="data would cover measured files"):
-        launch(probes.image("look"), bound=[Bound("usr", str(tmp_path))])
+    with pytest.raises(InputError, match="at the places that its manifest names"):
+        launch(probes.image("look"), lent={"etc": tmp_path})
+    with pytest.raises(InputError, match="descriptors"):
+        launch(probes.image("look"), descriptors=[0])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="only a directory can be lent"):
+        launch(probes.image("look", lent=("data",)), lent={"data": tmp_path / "file"})
+
+
+def _asked(tmp_path: Path, **changed: object) -> tuple[dict[str, str], int]:
+    """What the launcher says to a caller of one's own making, and how what it executed ended."""
+    files: dict[str, tuple[str, str, bool]] = {}
+    for name, path in (("yes", "/bin/true"), ("no", "/bin/false")):
+        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+        for library in re.findall(r"(/\S+) \(0x", listed):
+            files[library] = (library.lstrip("/"), os.path.realpath(library), True)
+        files[name] = (f"usr/bin/{name}", os.path.realpath(path), True)
+    (read, write), (ended, ending), nothing = os.pipe(), os.pipe(), os.open(os.devnull, os.O_RDWR)
+    request = {
+        "files": list(files.values()),
+        "argv": ["/usr/bin/no"],
+        "environment": {},
+        "confinement": Confinement().to_dict(),
+        "policy": "",
+        "lent": {},
+        "top": str(tmp_path),
+        "tpm": None,
+        "descriptors": [nothing, nothing],
+        "report": write,
+        "ended": ending,
+    }
+    words = ["import sys", "sys.path.append(sys.argv[1])"]
+    words += ["from hitoku.attestation.launch.launcher import main", "main()"]
+    done = subprocess.Popen(
+        [sys.executable, "-ISBc", "\n".join(words), str(Path(hitoku.__file__).parents[1])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[nothing, write, ending],
+    )
+    for number in (write, ending, nothing):
+        os.close(number)
+    done.communicate(json.dumps({**request, **changed}).encode())
+    os.close(ended)
+    with open(read, "rb") as report:  # noqa: PTH123
+        return json.loads(report.read()), done.returncode
+
+
+def test_t1_a_caller_cannot_have_another_file_executed_under_the_same_digest(tmp_path: Path) -> None:
+    """The launcher once executed what a field beside the manifest said."""
+    places = [tmp_path / name for name in "abc"]
+    for place in places:
+        place.mkdir()
+    right, ended = _asked(places[0])
+    assert ended == 1
+    same, ended = _asked(places[1], program="usr/bin/yes")
+    assert (same["program"], ended) == (right["program"], 1)
+    other, ended = _asked(places[2], argv=["/usr/bin/yes"])
+    assert ended == 0
+    assert other["program"] != right["program"]
+
+
+def test_t1_pcr_12_speaks_for_nobody_when_the_program_has_ended(tpm: int) -> None:
+    for number, end in enumerate((signal.SIGTERM, signal.SIGKILL)):
+        before = _pcr12(tpm)
+        running = launch(probes.image("look"), tpm=tpm)
+        value = hashlib.sha256(bytes.fromhex(before) + event_digest(running.program)).digest()
+        with running:
+            probes.told(running)
+            assert _pcr12(tpm) == value.hex()
+            if not number:
+                assert value.hex() == pcr_of(running.program)
+            running.process.send_signal(end)
+            running.process.wait()
+        assert running.spent
+        assert _pcr12(tpm) == hashlib.sha256(value + ENDED).hexdigest()
+
+
+def test_t1_a_response_that_nobody_took_does_not_keep_the_value(tpm: int) -> None:
+    with launch(probes.image("look"), tpm=tpm) as running:
+        probes.told(running)
+        # As of a program that was killed after a command: PCR 12 is read, and the response is left.
+        os.write(tpm, bytes.fromhex("8001 00000014 0000017e 00000001 000b 03 001000"))
+        assert select.select([tpm], [], [], 30)[0]
+    assert running.spent
+    assert _pcr12(tpm) == hashlib.sha256(bytes.fromhex(pcr_of(running.program)) + ENDED).hexdigest()
+
+
+def test_t1_the_value_goes_when_whoever_launched_the_program_is_gone(tpm: int) -> None:
+    """The process that waits is nobody's but its own: it is there although all around it was killed."""
+    words = [sys.executable, "-m", "tests.attacks.launch_orphan", str(tpm)]
+    done = subprocess.run(
+        words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, pass_fds=[tpm]
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    program = done.stdout.strip()
+    wanted = hashlib.sha256(bytes.fromhex(pcr_of(program)) + ENDED).hexdigest()
+    until = time.monotonic() + 30
+    while _pcr12(tpm) != wanted:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _pcr12(tpm: int) -> str:
+    return Tpm(Descriptor(tpm)).pcr_read([PROGRAM_PCR])[PROGRAM_PCR].hex()
 
 
 _cache: dict[str, object] = {}

@@ -15,8 +15,10 @@ import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -35,13 +37,17 @@ from tests.enclaves import (
     tables,
 )
 
-from hitoku.ask import asker as asking
+from hitoku import limits
+from hitoku.ask.asker import common_fields
+from hitoku.ask.common import examine
 from hitoku.ask.sealed import SealedRun
 from hitoku.ask.unsealed import OneAnswer
 from hitoku.attestation.attest.dev import DevAttester
 from hitoku.attestation.release import KeyRequest, WorkerKeys
-from hitoku.errors import HitokuError, PeerError, Refusal
-from hitoku.node.enclave import EnclaveDesk
+from hitoku.disclosure.answer import Answer
+from hitoku.disclosure.render import stamp_words
+from hitoku.errors import DisclosureError, EngineError, HitokuError, LimitError, PeerError, Refusal
+from hitoku.node.enclave import EnclaveDesk, certificate_file
 from hitoku.node.member import LocalNode
 from hitoku.node.offers import Offers
 from hitoku.ports import SystemClock
@@ -52,6 +58,7 @@ from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import moment
 from hitoku.room.ledger import EntryKind
 from hitoku.room.runs import RunState
+from hitoku.transport import messages
 
 
 @pytest.fixture
@@ -171,7 +178,7 @@ CHANGED = {
 
 
 @pytest.fixture(scope="module")
-def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, bytes]]:
+def captured(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, bytes]:
     """A world, and an order that was right a moment ago: what a host has in its hands."""
     seen: list[bytes] = []
 
@@ -184,7 +191,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, 
         with in_threads(world, patch):
             tampering(patch, Kind.ORDER, keep)
             world.handle().ask(SQL)
-    yield world, seen[0]
+    return world, seen[0]
 
 
 def heard(world: World, order: bytes) -> tuple[list[Kind], bytes]:
@@ -381,6 +388,13 @@ def test_an_altered_sealed_answer_is_refused(world: World, monkeypatch: pytest.M
 
 FORGED: dict[str, Callable[[dict[str, Any]], None]] = {
     "rows": lambda inside: inside["answer"].update(released_at="2026-01-01T00:00:00Z"),
+    "the price": lambda inside: inside["answer"].update(budget={"spent": "nothing"}),
+    "a ledger entry": lambda inside: inside["answer"].update(
+        ledger={"member": "shop", "entry": 7, "answer": "sha256:" + "0" * 64}
+    ),
+    "the hash of what travels": lambda inside: inside["proof"].update(message="sha256:" + "0" * 64),
+    "another plan": lambda inside: inside["proof"].update(plan="sha256:" + "0" * 64),
+    "word of its own of the deletion": lambda inside: inside["answer"].update(deletion={"certified": True}),
     "the stamp": lambda inside: inside["answer"]["attestation"].update(software_rooted=False),
     "no stamp": lambda inside: inside["answer"].pop("attestation"),
     "no proof": lambda inside: inside.pop("proof"),
@@ -405,7 +419,8 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, OneAnswe
         return opened(self, sealed, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        world = make(tmp_path_factory.mktemp("delivered"), agreement_data(), tables())
+        short = agreement_data(attestation={"accept": ["dev"], "software": True, "minutes": 5})
+        world = make(tmp_path_factory.mktemp("delivered"), short, tables())
         patch.setattr(OneAnswer, "opened", seen)
         with in_threads(world, patch):
             world.handle().ask(SQL)
@@ -432,6 +447,200 @@ def test_T11_a_host_that_seals_what_it_made_up_is_found_out(
     assert "+49" not in str(caught.value)
 
 
+@pytest.mark.parametrize("minutes", [-1, 10, 2 * limits.RUN_SECONDS / 60 + 1])
+def test_an_answer_may_be_late_but_not_for_ever(
+    delivered: tuple[World, OneAnswer, str], minutes: float
+) -> None:
+    """Appraisals hold for five minutes; a host that waits for the sixth must not make the answer void."""
+    world, one, sealed = delivered
+    now = datetime.now(UTC) + timedelta(minutes=minutes - (1 if minutes < 0 else 0))
+    if minutes == 10:
+        assert dict(one.opened(sealed, world.room, now).fetchall()) == CLEAR
+        return
+    with pytest.raises(PeerError) as caught:
+        one.opened(sealed, world.room, now)
+    assert caught.value.code == "NOT_FROM_ENCLAVE"
+
+
+def plain(answer: Answer, **changes: Any) -> dict[str, Any]:
+    """An answer as hosts deliver those that are not sealed."""
+    given = replace(answer, receivers=("telco",), ledger=None, deletion=None, **changes)
+    return messages.Deliver(run=given.run, answer=given.to_message()).model_dump(mode="json")
+
+
+def delivery_refused(world: World, message: dict[str, Any]) -> None:
+    cloud = world.handle()._nodes[2]
+    with pytest.raises(Refusal) as caught:
+        cloud.peers.call("telco", message)
+    assert caught.value.code == "DELIVERY_REFUSED"
+    answers = world.members["telco"].path / "answers"
+    assert not answers.exists() or not list(answers.iterdir())
+
+
+def with_host(*protections: str) -> dict[str, Any]:
+    """An agreement in which `cloud` is a host, which may deliver answers that are not sealed."""
+    data = agreement_data(protections=list(protections))
+    cloud = {"name": "cloud", "abilities": ["host"]}
+    return data | {"members": [cloud if m["name"] == "cloud" else m for m in data["members"]]}
+
+
+def test_a_plain_answer_that_claims_to_be_an_enclaves_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No seal, no proof, no owner's word: a host that may deliver other answers made it up."""
+    data = with_host("enclave", "tokens")
+    with in_threads(make(tmp_path, data, tables()), monkeypatch) as world:
+        genuine = world.handle().ask(SQL)
+        stamp = dict(genuine.attestation or {}) | {"evidence": "sev-snp", "software_rooted": False}
+        delivery_refused(world, plain(genuine, attestation=stamp))
+        delivery_refused(world, plain(genuine, attestation=None))
+        delivery_refused(world, plain(genuine, protection="tokens", attestation=stamp))
+        delivery_refused(world, plain(genuine, protection="crosstab", attestation=None))
+        delivery_refused(world, plain(genuine, protection="none", attestation=None))
+        cloud = world.handle()._nodes[2]
+        unsealed = plain(genuine, protection="tokens", attestation=None)
+        assert cloud.peers.call("telco", unsealed)["run"] == genuine.run
+
+
+def test_an_asker_takes_no_stamp_without_a_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host of a question on tokens puts an enclave's stamp on its answer."""
+    from hitoku.ask.asker import _Asking
+
+    data = with_host("enclave", "tokens")
+    with in_threads(make(tmp_path, data, tables()), monkeypatch) as world:
+        genuine = world.handle().ask(SQL)
+    examined = examine(SQL, world.room, "shop", ["shop"], "tokens")
+    peers: Any = SimpleNamespace(me="shop")
+    none: Any = None
+    asking = _Asking(SQL, world.room, peers, none, none, SystemClock(), examined, None, None)
+    leakage = examined.protection.leakage(examined.question, world.room)
+    answer = replace(genuine, protection="tokens", leakage=leakage)
+    assert not asking._as_planned(answer)
+    assert asking._as_planned(replace(answer, attestation=None))
+
+
+def test_an_answer_under_another_plan_than_the_askers_is_refused(
+    delivered: tuple[World, OneAnswer, str],
+) -> None:
+    world, one, sealed = delivered
+    with pytest.raises(PeerError, match="another plan") as caught:
+        replace(one, plan="sha256:" + "0" * 64).opened(sealed, world.room, datetime.now(UTC))
+    assert caught.value.code == "NOT_FROM_ENCLAVE"
+
+
+# --- a host that brings another certificate of deletion ---
+
+
+def kept_without(world: World, answer: Answer, reason: str) -> None:
+    """Both receivers have the answer, no certificate, and know why."""
+    assert dict(answer.fetchall()) == CLEAR
+    mine = json.loads((world.members["telco"].path / "answers" / f"{answer.run}.json").read_text())
+    for deletion in (answer.deletion, mine["deletion"]):
+        assert deletion is not None
+        assert deletion["certified"] is False
+        assert reason in deletion["reason"]
+    for member in ("shop", "telco"):
+        assert not certificate_file(world.members[member].path, answer.run).exists()
+    words = stamp_words(answer)
+    assert words is not None
+    assert "no certificate" in words
+
+
+def test_a_certificate_of_another_run_or_none_is_not_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, earlier = SealedRun._deleted, list[Any]()
+
+    def kept(self: SealedRun, enclosed: Any) -> Any:
+        earlier.append(made(self, enclosed))
+        return earlier[-1]
+
+    def brings(what: Any) -> None:
+        def brought(self: SealedRun, enclosed: Any) -> Any:
+            made(self, enclosed)
+            return what
+
+        monkeypatch.setattr(SealedRun, "_deleted", brought)
+
+    both = ["shop", "telco"]
+    monkeypatch.setattr(SealedRun, "_deleted", kept)
+    honest = world.handle().ask(SQL, receivers=both)
+    assert honest.deletion == {"certified": True}
+    for what, reason in (
+        (earlier[0], "of another run"),
+        ({"format": "nonsense", "run": "0" * 32}, "this is no deletion certificate"),
+        (None, "brought none"),
+    ):
+        brings(what)
+        kept_without(world, world.handle().ask(SQL, receivers=both), reason)
+
+
+def test_a_certificate_is_of_the_answer_that_came_and_of_all_its_tables(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hitoku.ask.unsealed import checked_deletion
+
+    seen: list[tuple[OneAnswer, str]] = []
+    opened = OneAnswer.opened
+
+    def seeing(self: OneAnswer, sealed: str, *rest: Any) -> Any:
+        seen.append((self, sealed))
+        return opened(self, sealed, *rest)
+
+    monkeypatch.setattr(OneAnswer, "opened", seeing)
+    answer = world.handle().ask(SQL)
+    ((one, sealed),) = seen
+    certificate = json.loads(certificate_file(world.members["shop"].path, answer.run).read_text())
+
+    def found(answer: Answer, sealed: str, me: str = "shop", host: str = "cloud") -> Any:
+        return checked_deletion(certificate, world.room, answer, sealed, me=me, host=host)
+
+    assert found(answer, sealed) == {"certified": True}
+    facts = {"room": one.given.room, "run": one.given.run, "receiver": "shop"}
+    content = open_answer(base64.b64decode(sealed), one.key, sender="cloud", **facts)
+    again = base64.b64encode(seal_answer(content, one.given.raw, **facts)).decode()
+    assert dict(opened(one, again, world.room, datetime.now(UTC)).fetchall()) == CLEAR
+    one_table = replace(answer, sql="SELECT COUNT(DISTINCT phone) AS n FROM subscribers")
+    stamp = dict(answer.attestation or {}) | {"program": "ab" * 48}
+    for other in (
+        found(answer, again),
+        found(answer, sealed, me="telco"),
+        found(answer, sealed, host="shop"),
+        found(replace(answer, receivers=("shop", "telco")), sealed),
+        found(replace(answer, run="0" * 32), sealed),
+        found(replace(answer, room="sha256:" + "0" * 64), sealed),
+        found(replace(answer, attestation=stamp), sealed),
+        found(one_table, sealed),
+    ):
+        assert other["certified"] is False
+
+
+# --- a member that asks for a run that is another's ---
+
+
+def test_a_refused_request_takes_no_running_enclave_away(world: World) -> None:
+    """Else anybody who knows a run's name can make its asker's cancelling come to nothing."""
+    _, telco, cloud = world.handle()._nodes
+    run, nothing = "ab" * 16, Any
+    started = cloud.enclaves.enclave(run, "shop", cloud.peers, nothing)  # type: ignore[arg-type]
+    order = messages.RunRequest(
+        sql=SQL,
+        room=agreement_hash(world.room.agreement),
+        run=run,
+        receivers=["telco"],
+        protection="enclave",
+        consents=[],
+    )
+    with pytest.raises(Refusal):
+        telco.peers.call("cloud", order.model_dump(mode="json"))
+    with pytest.raises(Refusal) as caught:
+        cloud.enclaves.enclave(run, "telco", cloud.peers, nothing)  # type: ignore[arg-type]
+    assert caught.value.code == "CONSENT_REPLAYED"
+    cloud.enclaves.cancel(run, "shop")
+    assert started.enclosure is not None
+    assert started.enclosure._cancelled
+
+
 def test_an_answer_is_not_delivered_for_another_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host keeps a sealed answer and brings it again when it is asked something else."""
     run, kept = SealedRun.run, list[str]()
@@ -455,10 +664,10 @@ def consented(world: World) -> tuple[LocalNode, LocalNode, LocalNode, str]:
     handle = world.handle()
     shop, telco, cloud = handle._nodes
     run = uuid.uuid4().hex
-    examined = asking.examine(SQL, world.room, "shop", ["shop"])
-    common = asking.common_fields(SQL, examined, None) | {"run": run, "repeats": None}
+    examined = examine(SQL, world.room, "shop", ["shop"])
+    common = common_fields(SQL, examined, None) | {"run": run, "repeats": None}
     for owner in ("shop", "telco"):
-        asked = asking.messages.ConsentRequest(host="cloud", **common).model_dump(mode="json")
+        asked = messages.ConsentRequest(host="cloud", **common).model_dump(mode="json")
         shop.peers.call(owner, asked)
     return shop, telco, cloud, run
 
@@ -502,9 +711,9 @@ def test_what_is_to_be_given_again_is_not_sealed_anew(world: World) -> None:
     done = handle.ask(SQL)
     shop, _, cloud = world.handle()._nodes
     run = uuid.uuid4().hex
-    examined = asking.examine(SQL, world.room, "shop", ["shop"])
-    common = asking.common_fields(SQL, examined, None) | {"run": run, "repeats": done.run}
-    asked = asking.messages.ConsentRequest(host="cloud", **common).model_dump(mode="json")
+    examined = examine(SQL, world.room, "shop", ["shop"])
+    common = common_fields(SQL, examined, None) | {"run": run, "repeats": done.run}
+    asked = messages.ConsentRequest(host="cloud", **common).model_dump(mode="json")
     assert shop.peers.call("telco", asked)["consent"]["repeats"] == done.run
     with pytest.raises(Refusal) as caught:
         cloud.peers.call("telco", offer(SQL, world, run))
@@ -679,7 +888,30 @@ def test_T24_what_a_failure_tells_is_a_code(world: World, monkeypatch: pytest.Mo
         world.handle().ask(SQL)
     assert secret not in str(caught.value)
     assert not any(secret.encode() in content for content in seen)
-    assert any(b'"INTERNAL"' in content for content in seen)
+    assert not any(b'"INTERNAL"' in content for content in seen)
+    assert any(b'"COMPUTE"' in content for content in seen)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineError("out of memory at a row", "OUT_OF_MEMORY"),
+        LimitError("too many rows"),
+        DisclosureError("cells"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_T24_how_a_run_fails_on_its_rows_is_not_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else an asker that works with the host learns bits of the tables, before any threshold."""
+    from hitoku.protections.enclave.worker import serve as worker
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "cells", failing)
+    refused(world, "COMPUTE")
 
 
 def test_T24_the_hosts_channel_never_carries_a_value(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

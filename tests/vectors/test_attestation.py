@@ -241,3 +241,27 @@ def test_every_evidence_of_the_sources_is_in_the_table():
     named = {row[1].strip() for row in rows}
     assert len(named) > 10
     assert named <= {case.file for case in CASES}
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_real_collateral_in_pieces_is_as_good_as_whole(wrapped, tmp_path, capsys):
+    """Taken apart into the files that Intel's service gives; Intel's signatures hold over the exact bytes."""
+    whole = json.loads((VECTORS / PHALA[0]).read_text())
+    files = {name: whole[f"{name}_issuer_chain"].encode() for name in ("tcb_info", "qe_identity")}
+    files |= {name: bytes.fromhex(whole[name]) for name in ("pck_crl", "root_ca_crl")}
+    for name, outer in (("tcb_info", "tcbInfo"), ("qe_identity", "enclaveIdentity")):
+        text, signature = whole[name], whole[f"{name}_signature"]
+        if wrapped:
+            files[outer] = f'{{"{outer}":{text},"signature":"{signature}"}}'.encode()
+        else:
+            files |= {outer: text.encode(), f"{outer}.sig": bytes.fromhex(signature)}
+    words = ["attest", "verify", str(VECTORS / "tdx/phala-tdx_quote"), "--now", "2025-06-20", "--json"]
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        words.append(str(tmp_path / name))
+    assert cli.run(words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["claims"]["tcb_status"] == "UpToDate"
+    assert said["unused_endorsements"] == []
+    assert cli.run(words[:-1]) == 3
+    assert json.loads(capsys.readouterr().out)["code"] == "MISSING_ENDORSEMENT"

@@ -186,11 +186,20 @@ class _Asking:
             answer = Answer.from_message(here, host)
         else:
             answer = sealing.opened(here, self._room, self._clock.now())
-            if self._sealing is not None and done.certificate is not None:
-                self._sealing.certified(run, done.certificate)
         if answer.run != made_by or not self._as_planned(answer):
             raise PeerError(f"{host!r} answered another question")
-        return answer
+        return answer if sealing is None else self._deleted(answer, here, done.certificate)
+
+    def _deleted(self, answer: Answer, sealed: str, certificate: dict[str, Any] | None) -> Answer:
+        """The answer with what is known of the deletion of its keys; a certificate that holds is kept."""
+        from hitoku.ask.unsealed import checked_deletion
+
+        deletion = checked_deletion(
+            certificate, self._room, answer, sealed, me=self._peers.me, host=self._host
+        )
+        if deletion["certified"] and certificate is not None and self._sealing is not None:
+            self._sealing.certified(answer.run, certificate)
+        return replace(answer, deletion=deletion)
 
     def _key_of(self, run: str) -> OneAnswer | None:
         """The one-time key for the answer, where an enclave seals it for this member."""
@@ -199,7 +208,7 @@ class _Asking:
             return None
         if self._sealing is None:
             raise RoomError("this asker has nothing to receive sealed answers with")
-        return self._sealing.of(me, question.room_hash, run, self._host)
+        return self._sealing.of(me, question.room_hash, run, self._host, self._examined.plan.hash)
 
     def _ordered(self, run: str, order: dict[str, Any]) -> dict[str, Any]:
         """The host's answer to the order. Of a run that outlives it, a lost answer is asked for again."""
@@ -254,6 +263,8 @@ class _Asking:
             and answer.leakage == self._examined.protection.leakage(question, self._room)
             and answer.budget == budget_of(plan, self._room.agreement)
             and answer.noise == self._noise()
+            # What came without a proof bears no stamp of an enclave, and what came from one bears it.
+            and (answer.attestation is not None) == self._examined.protection.sealed
         )
 
     def _noise(self) -> dict[str, Any] | None:

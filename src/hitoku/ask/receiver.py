@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hitoku.ask.common import same_room
@@ -51,8 +52,12 @@ class Receiver:
     def deliver(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a Deliver.
 
+        An enclave's answer comes sealed, with its proof (`SealedReceiver`). What comes here carries no proof,
+        so it is nothing that claims to be one: neither by its protection nor by a stamp.
+
         Raises:
-            Refusal: the sender is no host, or the answer is of another room, run or receiver.
+            Refusal: the sender is no host, the answer is of another room, run or receiver, of a protection
+                that the room does not accept, or claims to be an enclave's.
             PeerError: the message is malformed.
         """
         from hitoku.disclosure.answer import Answer
@@ -66,6 +71,9 @@ class Receiver:
             or answer.room != agreement_hash(self._room.agreement)
             or answer.run != request.run
             or self._me not in answer.receivers
+            or answer.protection not in self._room.agreement.protections
+            or answer.protection == ProtectionName.ENCLAVE
+            or answer.attestation is not None
         ):
             raise Refusal("DELIVERY_REFUSED", f"{self._me!r} does not take this answer from {sender!r}")
         self._keep(answer)
@@ -86,7 +94,7 @@ class SealedReceiver:
         room: the room, verified.
         keys: what it signs with.
         one_time: its keys for sealed answers.
-        keep: keeps an answer, with its certificate of deletion where there is one.
+        keep: keeps an answer, with its certificate of deletion where one came that holds.
         kept: whether the answer of a run is kept already.
         clock: the time.
     """
@@ -128,7 +136,7 @@ class SealedReceiver:
             Refusal: nothing is awaited from that sender for that run.
             PeerError: it does not open, or is not an enclave's.
         """
-        from hitoku.ask.unsealed import unsealed
+        from hitoku.ask.unsealed import checked_deletion, unsealed
 
         request = messages.read(enclave.DeliverSealed, message, sender)
         self._computing(sender)
@@ -143,7 +151,11 @@ class SealedReceiver:
                 host=sender,
                 now=self._clock.now(),
             )
-            self._keep(answer, request.certificate)
+            deletion = checked_deletion(
+                request.certificate, self._room, answer, request.sealed, me=self._me, host=sender
+            )
+            certified = request.certificate if deletion["certified"] else None
+            self._keep(replace(answer, deletion=deletion), certified)
             self._one_time.forget(request.run)
         elif not self._kept(request.run):
             raise Refusal("DELIVERY_REFUSED", f"{self._me!r} does not take this answer from {sender!r}")

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SealedRun"]
 
-_PAUSE: Final = 0.05
+_SHORTEST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 1.0
 _STAGE: Final = "run"
 
 
@@ -223,12 +224,13 @@ class _Offers:
             PeerError: the owner cannot be reached, or offers something else.
             Refusal: it refuses.
         """
-        owner = self._owners[table]
+        owner, pause = self._owners[table], _SHORTEST_PAUSE
         until = time.monotonic() + limits.RUN_SECONDS
         while owner not in self._known and not self._ask(owner):
             if time.monotonic() > until:
                 raise PeerError(f"{owner!r} did not seal its tables in time", "LATE")
-            self._run.host.clock.sleep(_PAUSE)
+            self._run.host.clock.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 1.5)
         found = self._known[owner].get(table)
         if found is None:
             raise PeerError(f"{owner!r} does not offer its table {table}")

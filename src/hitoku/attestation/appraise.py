@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Appraisal: does evidence pass what always holds and this member's policy? The result is signed.
 
-Each owner's broker and each node that attests mutually appraises by itself, under the room's agreement, its
-own registry and its own policy; there is no central decision. See `hitoku.attestation.judge` for what always
-holds, `hitoku.attestation.policy` for what a member may add, `hitoku.attestation.ear` for the result.
+Each owner's broker and each node that attests mutually appraises by itself, under the room's agreement,
+its own registry and its own policy; there is no central decision. An owner of a table appraises by
+statements that it signed itself, however few the room asks for. See `hitoku.attestation.judge` for what
+always holds, `hitoku.attestation.policy` for what a member may add, `hitoku.attestation.ear` for the
+result.
 """
 
 from __future__ import annotations
@@ -103,13 +105,21 @@ def appraise(
         activated=activated,
         purpose=purpose,
     )
+    me = _me(agreement, keys)
+    if me in agreement.owners() - judged.reference.signers(agreement):
+        # Where `signers` is less than all, the others decide for their own data only.
+        raise Refused(
+            Code.REFERENCE,
+            f"{me!r} owns a table and has not signed for program {judged.reference.version!r} itself: look "
+            "at it, then `hitoku attest reference sign`",
+        )
     policy.check(facts(judged, agreement))
     made = now.astimezone(UTC)
     until = _until(judged, agreed(agreement), made)
     if until <= made:
         raise Refused(Code.EXPIRED, "what the evidence rests on ends now")
     ear = sign_ear(
-        _result(evidence, binding, judged, agreement, registry, policy, keys, made, until, activated), keys
+        _result(evidence, binding, judged, agreement, registry, policy, me, made, until, activated), keys
     )
     return Appraisal(
         claims=judged.claims,
@@ -196,7 +206,7 @@ def _result(
     agreement: Agreement,
     registry: Registry,
     policy: Policy,
-    keys: KeyStore,
+    me: str,
     made: datetime,
     until: datetime,
     activated: bool,
@@ -207,7 +217,7 @@ def _result(
     vector = _vector(judged, agreed(agreement))
     return {
         "eat_profile": PROFILE,
-        "iss": _me(agreement, keys),
+        "iss": me,
         "iat": int(made.timestamp()),
         "exp": int(until.timestamp()),
         "ear.verifier-id": {"developer": "hitoku", "build": f"hitoku {__version__}"},

@@ -13,11 +13,12 @@ The order in `Broker.release` is what the arguments rest on:
 2. The evidence is verified, compared with the binding that this broker computes from its own record of the
    challenge, and appraised. Whatever goes wrong refuses; an error that is no refusal refuses, too.
 3. The keys are sealed, then the release is recorded: state, ledger and evidence in one transaction, which
-looks
-   again whether the keys are live. Only then is the counter raised (`hitoku.attestation.epoch`) and only
-   then does the answer leave. What is not on record was not released.
+   looks again whether the keys are live. Only then is the counter raised (`hitoku.attestation.epoch`) and
+   only then does the answer leave. What is not on record was not released.
 
-Refusals are on record the same way. Nothing of a key is in a message, an error or the ledger but its id.
+Refusals are on record the same way, where the one who asks hosts a run that keys are held of, and the
+first few of a run: a ledger is for ever, and no other member can make it grow. Nothing of a key is in a
+message, an error or the ledger but its id.
 """
 
 from __future__ import annotations
@@ -136,18 +137,21 @@ class Broker(Custody):
             agreement=agreement, records=records, keys=keys, wrap=wrap, counter=counter, clock=clock
         )
         self._judge, self._credential = judge, credential
+        self._refusals: dict[str, int] = {}
 
     def challenge(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a Challenge: a fresh nonce, signed.
 
         Raises:
-            Refused: there are no such keys for that sender, or they are revoked or deleted; it is in the
+            Refused: there are no such keys for that sender; or they are revoked or deleted, which is in the
                 ledger then.
             PeerError: the message is malformed.
         """
         request = messages.read(Challenge, message, sender)
         with self._refusing(_Asked(sender, request.run)):
             self._same_room(request.room)
+            with self._records.store.reading() as connection:  # before anything that costs time is done
+                self._live(connection, request.run, sender, self._clock.now())
             identity = {name: _bytes(part) for name, part in request.identity.items()}
             credential, secret = self._credential(identity) if identity else (b"", b"")
             now = self._clock.now()
@@ -188,6 +192,7 @@ class Broker(Custody):
         with self._refusing(asked):
             with self._deciding() as connection:
                 taken = self._state.take_challenge(connection, request.challenge, sender)
+            asked.run = taken.run
             self._same_room(request.room)
             if request.run != taken.run:
                 raise Refused(Code.BINDING, "the challenge is of another run")
@@ -312,10 +317,21 @@ class Broker(Custody):
             "evidence": None if evidence is None else evidence_hash(evidence),
         }
         with self._deciding() as connection:
+            held = self._state.keys(connection, asked.run)
+            if not held or held[0].host != asked.sender or not self._noteworthy(asked.run):
+                return
             if evidence is not None:
                 content = canonical_json(evidence.to_dict())
                 self._state.keep_evidence(connection, asked.run, body["evidence"], content, None)
             self._records.ledger.append(connection, EntryKind.KEY_REFUSAL, body)
+
+    def _noteworthy(self, run: str) -> bool:
+        """Whether another refusal of a run goes on record. Inside the transaction that records it."""
+        if run not in self._refusals:
+            entries = self._records.ledger.entries(0, EntryKind.KEY_REFUSAL)
+            self._refusals[run] = sum(entry.body.get("run") == run for entry in entries)
+        self._refusals[run] += 1
+        return self._refusals[run] <= limits.MAX_REFUSALS_A_RUN
 
     def _same_room(self, theirs: str) -> None:
         if theirs != self._room:

@@ -139,6 +139,7 @@ class Custody:
             else:
                 epoch = self._state.epoch(connection)
         self._counter.advance(epoch)
+        self._records.store.scrub()
 
     def tombstone(
         self, run: str, statement: Statement | None = None, sender: str | None = None
@@ -240,6 +241,7 @@ class Custody:
             if before or ended:  # else it is new, and its counter began above zero, as a TPM's does
                 body = {"stage": "rolled-back", "by": self._me, "epochs": [before, counted], "keys": ended}
                 self._records.ledger.append(connection, EntryKind.REVOCATION, body)
+        self._records.store.scrub()
 
     def _context(self, key: HeldKey) -> dict[str, str]:
         return {"room": self._records.room, "run": key.run, "table": key.table, "key": key.id}

@@ -27,7 +27,7 @@ from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.keys import valid_signature
 
-__all__ = ["PROFILE", "ear_id", "sign_ear", "status", "verify_ear"]
+__all__ = ["PROFILE", "ear_id", "issued_at", "sign_ear", "status", "verify_ear"]
 
 PROFILE: Final = "tag:github.com,2023:veraison/ear"
 _HEADER: Final = {"alg": "EdDSA", "typ": "JWT"}
@@ -74,6 +74,23 @@ def sign_ear(claims: Mapping[str, Any], keys: KeyStore) -> str:
 def ear_id(ear: str) -> str:
     """What ledgers and release messages call a result: ``sha256:...`` of its text."""
     return digest("hitoku/ear/1", ear.encode())
+
+
+def issued_at(ear: str) -> datetime:
+    """When a result says that it was made; nothing else of it is looked at.
+
+    Whoever relies on what was accepted then checks the result as of then (`verify_ear`): it holds for a while
+    only, and is needed longer.
+
+    Raises:
+        Refused: ``MALFORMED``.
+    """
+    try:
+        body = ear.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        return datetime.fromtimestamp(claims["iat"], UTC)
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, OSError, RecursionError):
+        raise Refused(Code.MALFORMED, "the appraisal is no EAR") from None
 
 
 def verify_ear(ear: str, agreement: Agreement, now: datetime) -> dict[str, Any]:

@@ -2,24 +2,21 @@
 """Intel's collateral in separate files, as Intel's service gives it, put together for one quote.
 
 `hitoku.attestation.verify.tdx` reads one JSON object (`QuoteCollateralV3`). Its parts come from Intel's
-Provisioning Certification Service as separate answers: TCB info and the quoting enclave's identity, the chains
-of who signed them, two revocation lists. Here they are told apart by what they hold, in any order: a document
-by the quote's platform, a chain by what its leaf signed, a revocation list by its issuer.
+Provisioning Certification Service as separate answers: TCB info and the quoting enclave's identity, the
+chains of who signed them, two revocation lists. Which of them belong together is told by what they hold: a
+document by the quote's platform, a chain by what its leaf signed, a revocation list by its issuer.
 
 Nothing is checked and nothing is trusted: signatures are tried only to see which pieces belong together, and
 the verifier checks all that was chosen, again. A wrong choice can refuse good evidence, not accept bad.
-The bytes that Intel signed are kept as they came; JSON written anew would not hold.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -30,60 +27,28 @@ from hitoku.attestation.certificates import (
     Certificate,
     RevocationList,
     certificates,
-    revocation_list,
-    revocation_list_der,
 )
 from hitoku.attestation.codes import Code, Refused
-from hitoku.attestation.endorsements import holds_certificates, holds_revocation_list, pem
+from hitoku.attestation.endorsements import pem
 from hitoku.attestation.evidence import Kind
+from hitoku.attestation.intel_pieces import IDENTITY, TCB_INFO, Document, Pieces, read
 from hitoku.attestation.names import common_name
 from hitoku.attestation.signatures import verify_pair, verify_signature
 from hitoku.attestation.strict import der
 
 __all__ = ["collateral"]
 
-_TCB_INFO, _IDENTITY = "tcb_info", "qe_identity"
-_WRAPPED: Final = {"tcbInfo": _TCB_INFO, "enclaveIdentity": _IDENTITY}
-_BARE: Final = {_TCB_INFO: {"fmspc", "tcbLevels"}, _IDENTITY: {"mrsigner", "isvprodid", "tcbLevels"}}
-_CALLED: Final = {_TCB_INFO: "TCB info", _IDENTITY: "quoting enclave's identity"}
+_CALLED: Final = {TCB_INFO: "TCB info", IDENTITY: "quoting enclave's identity"}
 _IDS: Final = {
-    Kind.TDX: {_TCB_INFO: "TDX", _IDENTITY: "TD_QE"},
-    Kind.SGX: {_TCB_INFO: "SGX", _IDENTITY: "QE"},
+    Kind.TDX: {TCB_INFO: "TDX", IDENTITY: "TD_QE"},
+    Kind.SGX: {TCB_INFO: "SGX", IDENTITY: "QE"},
 }
 _SGX_EXTENSION: Final = "1.2.840.113741.1.13.1"
 _FMSPC: Final = f"{_SGX_EXTENSION}.4"
-_SIGNATURE: Final = 64
-_HEX: Final = re.compile(rb'\s*"?((?:[0-9a-fA-F]{2}\s*)+)"?\s*')
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
-_MOST_MEMBERS: Final = 64
+_SERVICE: Final = "Intel SGX TCB Signing"
 _MOST_EXTENSION: Final = 1 << 12
 
 _Piece = TypeVar("_Piece")
-
-
-@dataclass
-class _Document:
-    """A TCB info or an identity.
-
-    Attributes:
-        fields: as JSON has them.
-        texts: what may have been signed: the exact bytes, of a file of its own with and without white space.
-        signatures: r then s, that came with it.
-    """
-
-    fields: dict[str, Any]
-    texts: tuple[bytes, ...]
-    signatures: list[bytes] = field(default_factory=list)
-
-
-@dataclass
-class _Pieces:
-    """What the files hold, each once; documents by their text."""
-
-    documents: dict[str, dict[bytes, _Document]] = field(default_factory=lambda: {n: {} for n in _CALLED})
-    certificates: dict[bytes, Certificate] = field(default_factory=dict)
-    lists: dict[bytes, RevocationList] = field(default_factory=dict)
-    signatures: list[bytes] = field(default_factory=list)
 
 
 def collateral(content: bytes, files: Sequence[bytes]) -> bytes | None:
@@ -97,98 +62,16 @@ def collateral(content: bytes, files: Sequence[bytes]) -> bytes | None:
         Refused: ``MISSING_ENDORSEMENT`` naming what lacks; ``MALFORMED`` where two files are the same piece
             or one cannot be read; ``HARDWARE_MISMATCH`` where several documents are all of other platforms.
     """
-    pieces = _Pieces()
-    for file in files:
-        _read(file, pieces)
+    pieces = read(files)
     if not (any(pieces.documents.values()) or pieces.lists or pieces.certificates):
         return None
     return _Choice(pieces, quote.parse(content)).made()
 
 
-# --- what a file is ---
-
-
-def _read(file: bytes, pieces: _Pieces) -> None:
-    if b"-----BEGIN%20" in file[:4096]:  # a chain as the service's headers carry it
-        file = unquote_to_bytes(file)
-    match = _HEX.fullmatch(file)
-    if match:
-        file = bytes.fromhex(b"".join(match[1].split()).decode())
-    if holds_certificates(file):
-        pieces.certificates |= {one.der: one for one in certificates(file)}
-    elif holds_revocation_list(file):
-        content = revocation_list_der(file)
-        pieces.lists[content] = revocation_list(content)
-    elif len(file) == _SIGNATURE:
-        pieces.signatures.append(file)
-    elif file.lstrip()[:1] == b"{":
-        _read_json(file, pieces)
-
-
-def _read_json(file: bytes, pieces: _Pieces) -> None:
-    try:
-        members = _members(file.decode())
-        if members is None:
-            return
-        for outer, name in _WRAPPED.items():
-            if outer in members:
-                signature = json.loads(members.get("signature", '""'))
-                signed = [bytes.fromhex(signature)] if signature else []
-                _keep(pieces, name, members[outer], (members[outer].encode(),), signed)
-                return
-        for name, least in _BARE.items():
-            if least <= members.keys():
-                _keep(pieces, name, file.decode(), (file, file.strip()), [])
-    except (ValueError, TypeError, RecursionError):
-        raise Refused(Code.MALFORMED, "a file of Intel's collateral cannot be read as JSON") from None
-
-
-def _keep(pieces: _Pieces, name: str, text: str, texts: tuple[bytes, ...], signed: list[bytes]) -> None:
-    fields = json.loads(text)
-    if not isinstance(fields, dict):
-        raise ValueError
-    kept = pieces.documents[name].setdefault(texts[-1], _Document(fields, texts))
-    kept.signatures += [one for one in signed if len(one) == _SIGNATURE and one not in kept.signatures]
-
-
-def _members(text: str) -> dict[str, str] | None:
-    """The exact text of each member of a JSON object; None where it has a name twice, or too many names."""
-    decoder, found = json.JSONDecoder(), dict[str, str]()
-    at = _after_space(text, 0) + 1
-    while len(found) < _MOST_MEMBERS:
-        at = _after_space(text, at)
-        if text[at : at + 1] == "}" and not found:
-            break
-        name, at = decoder.raw_decode(text, at)
-        at = _after_space(text, at)
-        if not isinstance(name, str) or text[at : at + 1] != ":":
-            raise ValueError
-        start = _after_space(text, at + 1)
-        _, end = decoder.raw_decode(text, start)
-        if name in found:
-            return None
-        found[name] = text[start:end]
-        at = _after_space(text, end)
-        if text[at : at + 1] == "}":
-            break
-        if text[at : at + 1] != ",":
-            raise ValueError
-        at += 1
-    return found if _after_space(text, at + 1) == len(text) else None
-
-
-def _after_space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return at if match is None else match.end()
-
-
-# --- which pieces belong together ---
-
-
 class _Choice:
     """The pieces for one quote; what lacks is collected, so that one refusal names all of it."""
 
-    def __init__(self, pieces: _Pieces, of: quote.Quote) -> None:
+    def __init__(self, pieces: Pieces, of: quote.Quote) -> None:
         self._pieces, self._kind = pieces, of.kind
         self._lacks: list[str] = []
         own = () if of.chain is None else certificates(of.chain.rstrip(b"\0"))
@@ -204,7 +87,7 @@ class _Choice:
             self._lacks.append("the chain of the platform's certificate (PCK), which the quote has not")
         else:
             if self._given:
-                found["pck_certificate_chain"] = self._chain(self._platform, "the platform's chain")
+                found["pck_certificate_chain"] = self._chain(self._platform, "platform's chain")
             found |= self._revocation(self._platform)
         for name in _CALLED:
             found |= self._document(name)
@@ -248,11 +131,11 @@ class _Choice:
         called = _CALLED[name]
         document = self._fitting(name)
         if document is None:
-            self._lacks += [called]
+            self._lacks.append(called)
             return {}
-        signatures = document.signatures or self._pieces.signatures
-        signers = [one for one in self._pool if not one.authority and _SGX_EXTENSION not in one.extensions]
+        signers = [one for one in self._pool if common_name(one.subject) == _SERVICE]
         signers.sort(key=_age, reverse=True)
+        signatures = document.signatures or self._free(document, signers)
         if not signatures:
             self._lacks.append(f"signature of the {called}")
         if not signers:
@@ -275,7 +158,19 @@ class _Choice:
             f"{name}_issuer_chain": self._chain(signer, f"chain of who signed the {called}"),
         }
 
-    def _fitting(self, name: str) -> _Document | None:
+    def _free(self, document: Document, signers: Sequence[Certificate]) -> list[bytes]:
+        """Signatures in files of their own, but those that are of another document."""
+        others = [
+            one for kept in self._pieces.documents.values() for one in kept.values() if one is not document
+        ]
+        texts = [text for other in others for text in other.texts]
+        return [
+            signature
+            for signature in self._pieces.signatures
+            if not any(_made(signature, text, signer) for text in texts for signer in signers)
+        ]
+
+    def _fitting(self, name: str) -> Document | None:
         """The document of that kind for the quote's platform; the only one there is, whatever it is for."""
         documents = list(self._pieces.documents[name].values())
         fitting = [one for one in documents if self._fits(name, one.fields)]
@@ -286,7 +181,7 @@ class _Choice:
     def _fits(self, name: str, fields: dict[str, Any]) -> bool:
         if fields.get("id", "SGX") != _IDS[self._kind][name]:
             return False
-        return name != _TCB_INFO or str(fields.get("fmspc")).lower() == self._fmspc()
+        return name != TCB_INFO or str(fields.get("fmspc")).lower() == self._fmspc()
 
     def _fmspc(self) -> str | None:
         """The model of the platform, lower-case hexadecimal, as its certificate says."""
@@ -305,7 +200,7 @@ class _Choice:
         while chain[-1].issuer != chain[-1].subject:
             last = chain[-1]
             above = [one for one in self._pool if one.subject == last.issuer and one not in chain]
-            issuer = _best(above, lambda one, last=last: _signed(last, one))
+            issuer = _best(above, partial(_signed, last))
             if issuer is None or len(chain) == MOST_CERTIFICATES:
                 self._lacks.append(f"certificate of {_called(last.issuer)} in the {called}")
                 break

@@ -9,7 +9,8 @@
    accepts;
 5. hardware vouches for it, unless the agreement says ``software: true``; then everything says so. A TPM is
    hardware only where its endorsement key's root is one that the agreement names as hardware, a credential
-   was activated in it, and the reference value names what the machine booted;
+   was activated in it, and the reference value names what the machine booted, down to the kernel's command
+   line. A `dev` key never is;
 6. the hardware is on the agreement's allow-list, where it has one. The list answers attestation keys that
    were taken out of some other machine (TEE.fail, WireTap, Battering RAM): they cannot forge evidence of a
    listed one;
@@ -31,6 +32,7 @@ from hitoku.attestation.claims import Claims
 from hitoku.attestation.codes import Code, Refused
 from hitoku.attestation.evidence import Evidence, Kind
 from hitoku.attestation.reference import Purpose, ReferenceValue, Registry, names_boot_chain
+from hitoku.attestation.values import BOOT_WORDS
 from hitoku.attestation.verify import verify
 from hitoku.room.agreement import Agreement
 from hitoku.room.attestation import Attestation
@@ -80,6 +82,8 @@ def judge(
     claims = verify(evidence, now)
     if claims.kind is not evidence.kind:
         raise Refused(Code.INTERNAL, "the verifier read evidence of another kind")
+    if claims.kind is Kind.DEV:
+        claims = replace(claims, software_rooted=True)  # whatever else is said of it
     binding.check(claims)
     _check_time(claims, now)
     _check_debug(claims)
@@ -94,8 +98,7 @@ def judge(
         raise Refused(
             Code.SOFTWARE_ROOTED,
             "the TPM is hardware, but the reference value does not name what the machine booted, so whoever "
-            "runs it could have measured the program and run another: name pcr0, pcr2, pcr4, pcr7 and pcr9 "
-            "or pcr11",
+            f"runs it could have measured the program and run another: name {BOOT_WORDS}",
         )
     _check_hardware(claims, part, activated)
     if claims.kind in {Kind.SEV_SNP, Kind.AZURE_SNP} and claims.extra.get("vmpl") != reference.vmpl:

@@ -2,10 +2,10 @@
 """The identity of a program: the digest of a manifest of all that makes it what it is.
 
 The manifest names every file that the program can map, import or execute (path inside its image, mode,
-SHA-384), the command line, the environment, what the launcher takes away from it and the digest of a policy
-that was built in. It is the same on every machine that has the same files: no path, time, owner or order of
-the machine is in it. Its canonical form is JSON as in RFC 8785 (all text is ASCII, so that sorting by code
-point and by UTF-16 unit are one), hashed with SHA-384.
+SHA-384), the command line, the environment, how it is isolated, what is lent to it (by place and kind: the
+content is input) and the digest of a policy that was built in. It is the same on every machine that has the
+same files: no path, time, owner or order of the machine is in it. Its canonical form is JSON as in RFC 8785
+(all text is ASCII, so that sorting by code point and by UTF-16 unit are one), hashed with SHA-384.
 
 Of a TPM, the launcher extends the digest into PCR 12 before the program runs. No command resets PCR 12
 while a machine is up (TCG PC Client Platform TPM Profile, PCR attributes: 0 to 15 can be reset from no
@@ -27,6 +27,11 @@ from typing import Any, Final
 from hitoku.errors import InputError
 
 __all__ = [
+    "DIRECTORY",
+    "ENDED",
+    "LENDABLE",
+    "MACHINE",
+    "NAMESPACES",
     "PROGRAM_PCR",
     "Confinement",
     "Manifest",
@@ -37,10 +42,24 @@ __all__ = [
 ]
 
 PROGRAM_PCR: Final = 12
+ENDED: Final = hashlib.sha256(b"hitoku/program-ended/1").digest()
+"""What PCR 12 is extended with when a program has ended, so that nobody quotes the program's value later."""
+
+NAMESPACES: Final = "namespaces"
+DIRECTORY: Final = "directory"
+MACHINE: Final = "machine"
+"""Forms of isolation: the launcher's two (`hitoku.attestation.launch.confine`), and an enclave or virtual
+machine that has the image and nothing else."""
+
+LENDABLE: Final[Mapping[str, str]] = {"data": "read", "member": "write"}
+"""The only places where data of the machine can be lent, both of them directories, and what a program may do
+there. No loader, library or interpreter looks for anything below them."""
+
 _VERSION: Final = 1
 _ASCII: Final = re.compile(r"[\x20-\x7e]*")
 _PATH: Final = re.compile(r"[\x20-\x7e]{1,512}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{96}")
+_DESCRIPTORS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +87,47 @@ class Confinement:
         network: it shares the machine's network; else it has none.
         scratch: an empty /tmp in memory, where nothing can be executed.
         output: its standard error goes where the launcher's caller says; else nowhere.
+        lent: the places of `LENDABLE` where directories of the machine may be lent, in order.
+        descriptors: how many it gets beside its channel and its TPM.
+        isolation: `NAMESPACES`, `DIRECTORY` or `MACHINE`.
     """
 
     network: bool = False
     scratch: bool = False
     output: bool = False
+    lent: tuple[str, ...] = ()
+    descriptors: int = 0
+    isolation: str = NAMESPACES
 
     def __post_init__(self) -> None:
         if not all(isinstance(truth, bool) for truth in (self.network, self.scratch, self.output)):
             raise InputError("a confinement is of truths")
+        if self.lent != tuple(sorted(LENDABLE.keys() & set(self.lent))):
+            raise InputError(f"data can be lent to a program at these places only: {', '.join(LENDABLE)}")
+        if type(self.descriptors) is not int or not 0 <= self.descriptors <= _DESCRIPTORS:
+            raise InputError(f"a program gets at most {_DESCRIPTORS} more descriptors")
+        if self.isolation not in {NAMESPACES, DIRECTORY, MACHINE}:
+            raise InputError("a program is isolated by namespaces, a directory or a machine")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {
+            "descriptors": self.descriptors,
+            "isolation": self.isolation,
+            "lent": {place: LENDABLE[place] for place in self.lent},
+            "network": self.network,
+            "output": self.output,
+            "scratch": self.scratch,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Confinement:
+        """What `to_dict` made; what a program may do at a place is not compared here.
+
+        Raises:
+            InputError, KeyError, TypeError, AttributeError: it is none.
+        """
+        return cls(**{**data, "lent": tuple(sorted(data["lent"].keys()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +136,7 @@ class Manifest:
 
     Attributes:
         files: by path inside the image, relative, with ``/``.
-        argv: the command line.
+        argv: the command line; its first word is the file that is executed.
         environment: all of it.
         confinement: what the launcher leaves to it.
         policy: SHA-384 of a policy built into it, or "" for none.
@@ -109,14 +160,9 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
-        confinement = self.confinement
         return {
             "argv": list(self.argv),
-            "confinement": {
-                "network": confinement.network,
-                "output": confinement.output,
-                "scratch": confinement.scratch,
-            },
+            "confinement": self.confinement.to_dict(),
             "environment": dict(self.environment),
             "files": {
                 path: {"mode": "0555" if file.executable else "0444", "sha384": file.sha384}
@@ -147,7 +193,7 @@ class Manifest:
                 files,
                 tuple(data["argv"]),
                 data["environment"],
-                Confinement(**data["confinement"]),
+                Confinement.from_dict(data["confinement"]),
                 data["policy"],
             )
             same = made.to_bytes() == content

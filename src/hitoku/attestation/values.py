@@ -2,16 +2,18 @@
 """Reference values: what a program looks like on each platform, signed by the members who accept it.
 
 A `ReferenceValue` is one statement about one program on one kind of platform: which measurements it has,
-which security versions the platform needs, until when it holds. It counts when as many members signed it
-as the room says (`Attestation.signers`; all owners of tables where it says nothing). Statements about one
-program are ordered by their serial, and the newest that counts is in force, so that a signed older one
-(with a laxer minimum, or from before a revocation) changes nothing. A revocation is a statement, too; one
-member's signature is enough for it, since refusing is safe.
+which security versions the platform needs, until when it holds. It counts when as many owners of tables
+signed it as the room says (`Attestation.signers`; all of them where it says nothing). Statements about
+one program are ordered by their serial, and the newest that counts is in force, so that a signed older
+one (with a laxer minimum, or from before a revocation) changes nothing. A revocation is a statement, too;
+one member's signature is enough for it, since refusing is safe.
 
 Security: a statement is signed over its canonical JSON (RFC 8785) in a domain of its own, with the room's
 id in it; whoever edits one invalidates all signatures but those whose keys it holds (Ed25519
 unforgeability). A member can be kept from hearing of a revocation by whoever carries its messages;
-`not_after` bounds for how long. What a program does is not judged here: the signers did.
+`not_after` bounds for how long. What a program does is not judged here: the signers did. Where a
+measurement follows from the program's digest (a TPM's PCR 12, `dev` evidence), it is that one and no
+other, so that nobody signs for two programs who looks at one digest.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from hitoku import limits
 from hitoku.attestation.claims import Claims
+from hitoku.attestation.program import pcr_of
 from hitoku.ports import KeyStore
 from hitoku.room.agreement import Agreement, Name
 from hitoku.room.attestation import AcceptedKind
@@ -34,6 +37,7 @@ from hitoku.room.keys import valid_signature
 
 __all__ = [
     "BOOT_CHAIN",
+    "BOOT_WORDS",
     "IDENTITY",
     "Purpose",
     "ReferenceSignature",
@@ -51,7 +55,7 @@ Purpose = Literal["enclave", "node"]
 IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     AcceptedKind.NITRO: ("pcr0",),
     AcceptedKind.SEV_SNP: ("measurement",),
-    AcceptedKind.TDX: ("mrtd", "rtmr1", "rtmr2"),
+    AcceptedKind.TDX: ("mrtd", "rtmr0", "rtmr1", "rtmr2"),
     AcceptedKind.SGX: ("mrenclave",),
     AcceptedKind.TPM: ("pcr12",),
     AcceptedKind.AZURE_SNP: ("measurement", "pcr12"),
@@ -59,13 +63,19 @@ IDENTITY: Final[Mapping[str, tuple[str, ...]]] = {
     AcceptedKind.DEV: ("program",),
 }
 """Without these a program is not told from another on that platform: Nitro's pcr1 is AWS's stock kernel,
-Azure's measurement the paravisor of all its guests, MRTD the firmware of all guests of one cloud."""
+Azure's measurement the paravisor of all its guests, MRTD the firmware of all guests of one cloud. Of TDX
+rtmr0 is named, too: the ACPI tables that the hypervisor makes are in it, and their code (AML) runs in the
+guest's kernel and can write its memory, with the right kernel in rtmr1 and rtmr2 ("BadAML")."""
 
 BOOT_CHAIN: Final = ("pcr0", "pcr2", "pcr4", "pcr7")
 """Firmware, option ROMs, boot loader and Secure Boot's state (TCG PC Client Platform Firmware Profile)."""
-_KERNEL: Final = ("pcr9", "pcr11")
-"""What GRUB or Linux's EFI stub, and systemd's stub, measure: the kernel's initial files (Linux TPM PCR
-Registry)."""
+_KERNEL: Final = (frozenset({"pcr8", "pcr9"}), frozenset({"pcr11"}))
+"""Kernel, initial files and command line, one way or the other (Linux TPM PCR Registry). GRUB measures files
+in PCR 9, and commands and the command line in PCR 8: without that, who sits at the console adds
+``init=/bin/sh`` and nothing else changes. systemd's stub measures a unified kernel image in PCR 11, its
+command line within; one that is given beside goes into PCR 12, which then is no program's."""
+BOOT_WORDS: Final = "pcr0, pcr2, pcr4, pcr7, and pcr8 with pcr9, or pcr11"
+"""The same for people."""
 
 _Hex = Annotated[str, Field(pattern=r"^([0-9a-f]{2}){16,64}$")]
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -174,13 +184,12 @@ class ReferenceValue(_Part):
                 raise ValueError(f"evidence of kind {self.kind} does not tell a program without {name!r}")
             if any(not value.strip("0") for value in values):
                 raise ValueError(f"{name!r} of zeros is no program: nothing was measured, or it is debugged")
+        follows = _following(self.kind, self.program)
+        for name, value in follows.items():
+            if self.measurements[name] != (value,):
+                raise ValueError(f"{name!r} of this program is {value}, and no other value")
         if self.kind in {AcceptedKind.AZURE_SNP, AcceptedKind.AZURE_TDX} and not names_boot_chain(self):
-            raise ValueError(
-                "what an Azure guest booted is in its vTPM: name "
-                + ", ".join(BOOT_CHAIN)
-                + " and one of "
-                + " and ".join(_KERNEL)
-            )
+            raise ValueError(f"what an Azure guest booted is in its vTPM: name {BOOT_WORDS}")
         if self.reason is not None and not self.revoked:
             raise ValueError("a reason is for a revocation")
         return self
@@ -214,16 +223,20 @@ class ReferenceValue(_Part):
         return who is not None and valid_signature(who.key, self.message(), signature.signature)
 
     def counts(self, agreement: Agreement) -> bool:
-        """Whether enough members of the room signed it; for a revocation one is enough."""
+        """Whether enough owners of tables signed it; for a revocation one member is enough.
+
+        Others' signatures are no word about data that is not theirs: host and asker together count for none.
+        """
         part = agreement.attestation
         if part is None or self.room != agreement.id:
             return False
         signers = self.signers(agreement)
         if self.revoked:
             return bool(signers)
+        owners = agreement.owners()
         if part.signers is None:
-            return bool(agreement.owners()) and agreement.owners() <= signers
-        return len(signers) >= part.signers
+            return bool(owners) and owners <= signers
+        return len(signers & owners) >= part.signers
 
     def fits(self, claims: Claims) -> bool:
         """Whether the claims have one of the accepted values for every measurement that is named."""
@@ -235,4 +248,11 @@ class ReferenceValue(_Part):
 def names_boot_chain(value: ReferenceValue) -> bool:
     """Whether it says what a machine must have booted, not only what the launcher measured afterwards."""
     named = set(value.measurements)
-    return named >= set(BOOT_CHAIN) and bool(named & set(_KERNEL))
+    return named >= set(BOOT_CHAIN) and any(named >= kernel for kernel in _KERNEL)
+
+
+def _following(kind: AcceptedKind, program: str) -> dict[str, str]:
+    """The measurements that follow from a program's digest."""
+    if kind in {AcceptedKind.TPM, AcceptedKind.AZURE_SNP, AcceptedKind.AZURE_TDX}:
+        return {"pcr12": pcr_of(program)}
+    return {"program": program} if kind is AcceptedKind.DEV else {}

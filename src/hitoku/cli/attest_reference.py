@@ -70,7 +70,8 @@ def add(
         What it is run as: enclave, the worker; or node.
     measurement
         NAME=HEX, such as pcr0=...; several values with commas are alternatives. May be repeated. Of a TPM
-        pcr12, and of dev evidence program, come from the program itself.
+        pcr12, and of dev evidence program, come from the program itself and are no other. A TPM counts as
+        hardware only where pcr0, pcr2, pcr4, pcr7, and pcr8 with pcr9, or pcr11, are named.
     minimum_tcb
         COMPONENT=LOWEST or COMPONENT=LOWEST..HIGHEST, such as microcode=219. May be repeated.
     vmpl
@@ -89,7 +90,7 @@ def add(
 
     digest = _digest(program)
     measurements = {name: values.split(",") for name, values in _pairs(measurement, "--measurement")}
-    if kind == "tpm":
+    if kind in {"tpm", "azure-snp", "azure-tdx"}:
         measurements.setdefault("pcr12", [pcr_of(digest)])
     if kind == "dev":
         measurements.setdefault("program", [digest])

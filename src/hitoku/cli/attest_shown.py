@@ -75,5 +75,5 @@ def _lacking(entry: ReferenceValue, signers: frozenset[str], here: Opened) -> st
         return ""
     part = here.agreement.attestation
     if part is not None and part.signers is not None:
-        return f"{part.signers - len(signers)} more of the members"
+        return f"{part.signers - len(signers & here.agreement.owners())} more of the owners"
     return ", ".join(sorted(here.agreement.owners() - signers))

@@ -128,7 +128,7 @@ def measure(
     *,
     attester: Literal["tpm", "dev"] = "tpm",
     output: Path | None = None,
-    fresh: Annotated[bool, Parameter(negative="")] = False,
+    cached: Annotated[bool, Parameter(negative="")] = False,
     json_: Json = False,
 ) -> int:
     """Say what a program of this installation is: the digest that members sign for. Nothing is launched.
@@ -141,8 +141,9 @@ def measure(
         What a worker attests with, which is part of its command line.
     output
         A file for the manifest: every file of the program with its hash.
-    fresh
-        Make all bytecode anew. For whoever signs for the program.
+    cached
+        Take bytecode that was made earlier from this user's cache, where whoever wrote there could have
+        changed it: quicker, and nothing to sign for. Else all of it is made anew from the sources.
     json_
         Print one JSON object.
     """
@@ -152,7 +153,7 @@ def measure(
     from hitoku.protections.enclave.starting import worker_image
     from hitoku.room.files import write_whole
 
-    manifest = measured(worker_image(attester) if program == "worker" else node_image(), fresh=fresh)
+    manifest = measured(worker_image(attester) if program == "worker" else node_image(), fresh=not cached)
     digest = program_digest(manifest)
     if output is not None:
         write_whole(output, manifest.to_bytes())

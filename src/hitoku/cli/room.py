@@ -322,7 +322,7 @@ def _evidence(agreement: Agreement) -> list[str]:
     part = agreement.attestation
     if part is None:
         return []
-    signers = "every owner of a table" if part.signers is None else f"{part.signers} members"
+    signers = "every owner of a table" if part.signers is None else f"{part.signers} owners of tables"
     lines = [f"attestation: {', '.join(part.accept)}; a program is signed for by {signers}"]
     if part.software:
         lines.append("  software: evidence that no hardware vouches for is accepted: IT PROTECTS NOTHING")

@@ -101,6 +101,8 @@ class Answer:
             contributions) lies with 95 % confidence. None where nothing is noised.
         attestation: which program made it, as the owners' appraisals say: ``program``, ``evidence``,
             ``software_rooted`` (no hardware vouches for it), ``appraisals``. None where no enclave did.
+        deletion: the receiver's own finding on the deletion of the run's keys: ``certified``, and ``reason``
+            where it is not. No part of what was released. None where no enclave made the answer.
     """
 
     table: Any
@@ -120,6 +122,7 @@ class Answer:
     noise: Mapping[str, Any] | None = None
     bands: Any = None
     attestation: Mapping[str, Any] | None = None
+    deletion: Mapping[str, Any] | None = None
 
     @property
     def digest(self) -> str:
@@ -179,6 +182,7 @@ class Answer:
         """
         return {
             **self._facts(),
+            **({} if self.deletion is None else {"deletion": dict(self.deletion)}),
             "columns": [{"name": f.name, "type": str(f.type)} for f in self.table.schema],
             "rows": _rows(self.table),
             "bands": None
@@ -257,6 +261,7 @@ class Answer:
                 ledger=_mapping(facts.pop("ledger")),
                 noise=_mapping(facts.pop("noise")),
                 attestation=_mapping(facts.pop("attestation", None)),
+                deletion=None,
                 bands=bands,
                 **texts,
             )

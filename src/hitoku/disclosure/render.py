@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import html as _html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,9 +71,21 @@ def stamp_words(answer: Answer) -> str | None:
     """What is to be known of the enclave that made the answer; None where none did."""
     if answer.attestation is None:
         return None
-    program = clean(answer.attestation.get("program"))[:12]
-    which = f"evidence: {clean(answer.attestation.get('evidence'))}, program {program}…"
-    if answer.attestation.get("software_rooted") is not False:
+    return f"{_program_words(answer.attestation)}{_deletion_words(answer)}"
+
+
+def _deletion_words(answer: Answer) -> str:
+    """Empty where the certificate of deletion holds; a sentence where it does not."""
+    if answer.deletion is None or answer.deletion.get("certified") is True:
+        return ""
+    reason = clean(answer.deletion.get("reason"))
+    return f" There is no certificate that the keys of the run are deleted: {reason}."
+
+
+def _program_words(stamp: Mapping[str, Any]) -> str:
+    program = clean(stamp.get("program"))[:12]
+    which = f"evidence: {clean(stamp.get('evidence'))}, program {program}…"
+    if stamp.get("software_rooted") is not False:
         return (
             f"SOFTWARE-ROOTED: computed in an enclave that no hardware vouches for ({which}). Who runs the "
             "machine could read and change everything: this shows how things go and protects nothing."

@@ -18,6 +18,7 @@ from hitoku.node.onetime import OneTimeKeyFiles
 from hitoku.node.settings import SETTINGS_FILE, EnclaveSettings, NodeSettings
 from hitoku.room.agreement import Ability
 from hitoku.room.files import write_whole
+from hitoku.room.records import replayed
 from hitoku.transport.parcels import LocalParcels
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class EnclaveDesk:
             self.certified(answer.run, certificate)
 
     def certified(self, run: str, certificate: Mapping[str, Any]) -> None:
-        """Keep the certificate of deletion that came with a run's answer."""
+        """Keep the certificate of deletion that came with a run's answer, and holds."""
         file = certificate_file(self._directory.path, run)
         file.parent.mkdir(exist_ok=True)
         write_whole(file, json.dumps(certificate, allow_nan=False).encode())
@@ -134,6 +135,7 @@ class EnclaveDesk:
 
         Raises:
             InputError: node.toml cannot be used.
+            Refusal: the run has one already.
         """
         from hitoku.protections.enclave import Enclave
         from hitoku.protections.enclave.enclosure import Enclosure
@@ -141,6 +143,8 @@ class EnclaveDesk:
         settings = _settings(self._directory.path)
         enclosure = Enclosure(lambda: self.start(settings), peers, _Own(self._directory.name, self, parcels))
         with self._lock:
+            if run in self._running:
+                raise replayed()
             self._running[run] = (asker, enclosure)
         return Enclave(enclosure, self._led)
 

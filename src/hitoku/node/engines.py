@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from hitoku.room.records import replayed
+
 if TYPE_CHECKING:
     from hitoku.engine.spark import SparkEngine
     from hitoku.engine.tables import TableFile
@@ -48,9 +50,15 @@ class Engines:
             self._warm[1].prepare()
 
     def take(self, run: str, asker: str) -> Tokens:
-        """The engine of a run, until `done`."""
+        """The engine of a run, until `done`.
+
+        Raises:
+            Refusal: the run has one already.
+        """
         files = self._files()
         with self._lock:
+            if run in self._running:
+                raise replayed()
             warm, self._warm = self._warm, None
             fits = warm is not None and warm[0] == files
             engine = warm[1] if warm is not None and fits else self._made(files)
@@ -58,7 +66,11 @@ class Engines:
         if not fits:
             if warm is not None:
                 warm[1].close()
-            engine.prepare()
+            try:
+                engine.prepare()
+            except BaseException:
+                self.done(run)
+                raise
         return engine
 
     def done(self, run: str) -> None:

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -140,11 +141,13 @@ class LocalNode:
         computes = {Ability.HOST, Ability.COMPUTE} & set(me.abilities)
         if computes or me.name in agreement.owners():
             if kind == "hitoku/run-request/1":
+                taken: list[str] = []  # a request that is refused must not take away what another runs on
                 try:
-                    done = self._host().run(sender, message)
+                    done = replace(self._host(), runner=self._taking(taken)).run(sender, message)
                 finally:
-                    self._engines.done(str(message.get("run")))
-                    self.enclaves.done(str(message.get("run")))
+                    for run in taken:
+                        self._engines.done(run)
+                        self.enclaves.done(run)
                 if done["kind"] == "hitoku/run-going/1":
                     self.runs.start(done["run"])
                 return done
@@ -396,6 +399,16 @@ class LocalNode:
             times = [str(s.st_mtime_ns), str(s.st_ctime_ns)]
             facts[name] = [path.name, str(s.st_size), str(s.st_ino), *times]
         return digest("hitoku/table-versions/1", canonical_json(facts))
+
+    def _taking(self, taken: list[str]) -> Callable[[Examined, RunRequest], Protection]:
+        """`_protection`, and the run is put on the list: it has an engine or enclave that is to end."""
+
+        def runner(examined: Examined, request: RunRequest) -> Protection:
+            protection = self._protection(examined, request)
+            taken.append(request.run)
+            return protection
+
+        return runner
 
     def _protection(self, examined: Examined, request: RunRequest) -> Protection:
         name, tables = examined.protection.name, examined.question.tables

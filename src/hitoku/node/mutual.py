@@ -45,6 +45,7 @@ _AGAIN_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.02
 _NO_SUCH_RUN: Final = "NO_SUCH_RUN"
 _NO_HANDSHAKE: Final = "NO_HANDSHAKE"
+_RUN_ABORTED: Final = "RUN_ABORTED"
 _AGAIN: Final = frozenset({_NO_SUCH_RUN, _NO_HANDSHAKE})
 """What a node says that has just started again: soon it will have taken its runs up."""
 
@@ -81,6 +82,7 @@ class MutualAttestation:
         self.sessions = Sessions(clock)
         self._lock = threading.Lock()
         self._answering: dict[tuple[str, str], tuple[Responder, _Judging, float]] = {}
+        self._recalled: set[str] = set()
         self._begun: dict[str, int] = {}
         self._beginning: dict[str, threading.Lock] = {}
 
@@ -98,6 +100,7 @@ class MutualAttestation:
             PeerError: the other side cannot be reached or failed, or the run was aborted.
             InputError: this node makes no evidence.
         """
+        self._recall(run)
         until = time.monotonic() + wait
         while self.sessions.newest(run, peer) is None:
             if hear is not None:
@@ -114,13 +117,14 @@ class MutualAttestation:
     def abort(self, run: str, peer: str, stage: str) -> None:
         """The data of a stage did not open: the run's sessions go, and the ledger says at which stage."""
         if self.sessions.abort(run):
-            facts = {"stage": stage, "member": peer, "by": self._peers.me, "code": "RUN_ABORTED"}
+            facts = {"stage": stage, "member": peer, "by": self._peers.me, "code": _RUN_ABORTED}
             self._note(EntryKind.REVOCATION, run, **facts)
 
     def forget(self, run: str) -> None:
         """The run is over."""
         self.sessions.forget(run)
         with self._lock:
+            self._recalled.discard(run)
             self._begun.pop(run, None)
             self._beginning.pop(run, None)
             for key in [k for k in self._answering if k[0] == run]:
@@ -213,7 +217,10 @@ class MutualAttestation:
                 owner=self._peers.me,
                 remedy="exchange the room file that all members signed",
             )
-        if self.sessions.aborted(run) or not self._shares(run, sender):
+        if not self._shares(run, sender):
+            raise Refusal(_NO_SUCH_RUN, f"{self._peers.me!r} computes no such run with {sender!r}")
+        self._recall(run)
+        if self.sessions.aborted(run):
             raise Refusal(_NO_SUCH_RUN, f"{self._peers.me!r} computes no such run with {sender!r}")
 
     def _offer(self, sender: str, run: str, content: bytes) -> dict[str, Any]:
@@ -264,6 +271,21 @@ class MutualAttestation:
         return Done(run=message.run).model_dump(mode="json")
 
     # --- both ---
+
+    def _recall(self, run: str) -> None:
+        """Take up from the ledger that a run was aborted, before this process started.
+
+        Raises:
+            RoomError: the ledger cannot be read; then nothing is attested.
+        """
+        with self._lock:
+            if run in self._recalled:
+                return
+        for entry in self._records().ledger.entries(0, EntryKind.REVOCATION):
+            if (entry.body.get("run"), entry.body.get("code")) == (run, _RUN_ABORTED):
+                self.sessions.abort(run)
+        with self._lock:
+            self._recalled.add(run)
 
     def _setting(self, run: str, peer: str, judging: _Judging) -> Setting:
         member = self._room.agreement.member(peer)

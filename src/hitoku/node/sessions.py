@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The attested sessions that a node has, by run: in memory only, so a process that starts again has none.
 
-Of each run the last few are kept. A stream says which of them it is sealed for, so that it does not matter
-which one a side takes while they change: all of them are of members and programs that were accepted. A run
-whose data was altered on its way has none any more, and gets none.
+Of each run the last few are kept. A stream says which of them it is sealed for, so that it does not
+matter which one a side takes while they change: all of them are of members and programs that were
+accepted. A run whose data was altered on its way has none any more, and gets none; that is in the ledger,
+too, where a process that starts again finds it (`hitoku.node.mutual`).
 """
 
 from __future__ import annotations

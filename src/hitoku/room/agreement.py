@@ -534,11 +534,11 @@ class Agreement(_Part):
         part = self.attestation
         if part is None:
             return
-        if part.signers is None and not self.owners():
-            raise ValueError("attestation: say how many `signers` there are: nobody owns a table")
-        if part.signers is not None and part.signers > len(self.members):
+        if not self.owners():
+            raise ValueError("attestation: nobody owns a table, so nobody can sign for a program")
+        if part.signers is not None and part.signers > len(self.owners()):
             raise ValueError(
-                f"attestation: {part.signers} signers are more than the {len(self.members)} members"
+                f"attestation: {part.signers} signers are more than the {len(self.owners())} owners of tables"
             )
         for authority in part.authorities:
             if authority.key is not None:

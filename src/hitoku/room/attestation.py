@@ -96,8 +96,9 @@ class Attestation(_Part):
 
     Attributes:
         accept: the kinds of evidence that count; no other is even read.
-        signers: how many members must have signed a program's reference values. Where nothing is said, every
-            owner of a table must have.
+        signers: how many owners of tables must have signed a program's reference values; no other member's
+            signature counts, and whoever owns a table gives its keys only to what it signed itself. Where
+            nothing is said, every owner must have.
         software: evidence that no hardware vouches for is accepted, and all that comes of it says so. It
             shows how things go and protects nothing: who runs the machine can make such evidence of
             anything.

@@ -306,7 +306,9 @@ _WITH_EVIDENCE: Final = frozenset(
         "hitoku/release-key/1",
     }
 )
-_WITH_TEXT: Final = frozenset({"hitoku/refused/1", "hitoku/joined/1", "hitoku/room-given/1"})
+_WITH_TEXT: Final = frozenset(
+    {"hitoku/refused/1", "hitoku/joined/1", "hitoku/room-given/1", "hitoku/tables-offered/1"}
+)
 
 
 def _most(kind: str) -> int:

@@ -184,8 +184,6 @@ def claims_of(kind: Kind, measurements: dict[str, str], **more) -> Claims:
 
 
 SNP = "ab" * 48
-BOOT = {name: [name.encode().hex().ljust(64, "1")] for name in ("pcr0", "pcr2", "pcr4", "pcr7", "pcr9")}
-MEASURED = {name: values[0] for name, values in BOOT.items()} | {"pcr12": "cd" * 32}
 
 
 def snp(**more):
@@ -232,7 +230,7 @@ def test_another_privilege_level_is_refused(monkeypatch):
 
 
 def test_advisories_must_be_accepted_by_the_room(monkeypatch):
-    names = {"mrtd": "aa" * 48, "rtmr1": "bb" * 48, "rtmr2": "cc" * 48}
+    names = {"mrtd": "aa" * 48, "rtmr0": "dd" * 48, "rtmr1": "bb" * 48, "rtmr2": "cc" * 48}
     registry = registry_of(value(kind="tdx", measurements={n: [v] for n, v in names.items()}))
     claims = claims_of(
         Kind.TDX, names, tcb_status="UpToDate", advisories=("INTEL-SA-00001", "INTEL-SA-00002")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.appraisals import BINDING, KEYS, binding_of, registry_of, room_of, value
+from tests.appraisals import PROGRAM as WORKER
 from tests.attestation_pki import NOW
 
 from hitoku.attestation import appraise as appraising
@@ -33,8 +34,9 @@ from hitoku.attestation.program import event_digest, pcr_of
 from hitoku.attestation.swtpm import SwTpm, missing
 from hitoku.room.attestation import Authority
 
-BOOT = {name: [name.encode().hex().ljust(64, "1")] for name in ("pcr0", "pcr2", "pcr4", "pcr7", "pcr9")}
-PROGRAM = {"pcr12": ["cd" * 32]}
+CHAIN = ("pcr0", "pcr2", "pcr4", "pcr7", "pcr8", "pcr9")
+BOOT = {name: [name.encode().hex().ljust(64, "1")] for name in CHAIN}
+PROGRAM = {"pcr12": [pcr_of(WORKER)]}
 MEASURED = {name: values[0] for name, values in (BOOT | PROGRAM).items()}
 
 
@@ -193,14 +195,14 @@ class Standing:
         raise AssertionError
 
 
-def dev(key: Ed25519PrivateKey, program: str = "ef" * 48, **attestation):
+def dev(key: Ed25519PrivateKey, program: str = WORKER, **attestation):
     evidence = DevAttester(key, program, Standing()).attest(BINDING)
     return judging.judge(
         evidence,
         BINDING,
         now=NOW,
         agreement=room_of(**attestation).agreement,
-        registry=registry_of(value(kind="dev", measurements={"program": ["ef" * 48]})),
+        registry=registry_of(value(kind="dev", measurements={"program": [WORKER]})),
     )
 
 
@@ -211,8 +213,8 @@ def test_dev_evidence_needs_a_room_for_software_and_a_named_key_where_keys_are_n
     assert dev(DEVELOPER, software=True, **named).claims.software_rooted
     assert dev(stranger, software=True).claims.software_rooted
     cases: tuple[tuple[Ed25519PrivateKey, str, dict[str, Any], Code], ...] = (
-        (stranger, "ef" * 48, {"software": True, **named}, Code.UNTRUSTED_ROOT),
-        (DEVELOPER, "ef" * 48, named, Code.SOFTWARE_ROOTED),
+        (stranger, WORKER, {"software": True, **named}, Code.UNTRUSTED_ROOT),
+        (DEVELOPER, WORKER, named, Code.SOFTWARE_ROOTED),
         (DEVELOPER, "e0" * 48, {"software": True, **named}, Code.MEASUREMENT_MISMATCH),
     )
     for key, program, how, code in cases:

@@ -12,6 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitoku.attestation.program import (
+    DIRECTORY,
+    ENDED,
+    LENDABLE,
+    MACHINE,
+    NAMESPACES,
     Confinement,
     Manifest,
     Measured,
@@ -30,7 +35,15 @@ MANIFESTS = st.builds(
     st.dictionaries(PATHS, st.builds(Measured, DIGESTS, st.booleans()), max_size=6),
     st.lists(TEXTS, max_size=4).map(tuple),
     st.dictionaries(TEXTS, TEXTS, max_size=3),
-    st.builds(Confinement, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(
+        Confinement,
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+        st.sets(st.sampled_from(sorted(LENDABLE))).map(lambda places: tuple(sorted(places))),
+        st.integers(0, 8),
+        st.sampled_from([NAMESPACES, DIRECTORY, MACHINE]),
+    ),
     st.just("") | DIGESTS,
 )
 SMALL = Manifest(
@@ -40,7 +53,8 @@ SMALL = Manifest(
 
 def test_the_canonical_form_is_fixed() -> None:
     assert SMALL.to_bytes() == (
-        b'{"argv":["/a","b"],"confinement":{"network":false,"output":false,"scratch":false},'
+        b'{"argv":["/a","b"],"confinement":{"descriptors":0,"isolation":"namespaces","lent":{},'
+        b'"network":false,"output":false,"scratch":false},'
         b'"environment":{"K":"v"},"files":{"a":{"mode":"0444","sha384":"' + b"0" * 96 + b'"},'
         b'"b/c":{"mode":"0555","sha384":"' + b"1" * 96 + b'"}},"policy":"","version":1}'
     )
@@ -71,6 +85,18 @@ def test_a_tpm_holds_the_event() -> None:
     program = program_digest(SMALL)
     assert event_digest(program) == hashlib.sha256(bytes.fromhex(program)).digest()
     assert pcr_of(program) == hashlib.sha256(bytes(32) + event_digest(program)).hexdigest()
+
+
+@pytest.mark.parametrize("lent", [("etc",), ("usr",), ("member", "data"), ("data", "data"), ("member/x",)])
+def test_data_is_lent_at_few_places_named_once_in_order(lent: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="at these places only"):
+        Confinement(lent=lent)
+
+
+def test_the_end_of_a_program_is_no_program() -> None:
+    value = hashlib.sha256(bytes.fromhex(pcr_of(program_digest(SMALL))) + ENDED).hexdigest()
+    assert value not in {pcr_of(program_digest(SMALL)), ENDED.hex()}
+    assert hashlib.sha256(b"hitoku/program-ended/1").digest() == ENDED
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 95, "0" * 97, "G" * 96, "A" * 96, "0" * 96 + "\n"])
@@ -109,8 +135,16 @@ def test_words_are_plain() -> None:
         lambda d: d | {"environment": []},
         lambda d: d | {"environment": {"a": 1}},
         lambda d: d | {"confinement": {"network": False}},
-        lambda d: d | {"confinement": {"network": 0, "output": False, "scratch": False}},
-        lambda d: d | {"confinement": {"network": False, "output": False, "scratch": False, "x": True}},
+        lambda d: d | {"confinement": {k: v for k, v in d["confinement"].items() if k != "isolation"}},
+        lambda d: d | {"confinement": d["confinement"] | {"network": 0}},
+        lambda d: d | {"confinement": d["confinement"] | {"x": True}},
+        lambda d: d | {"confinement": d["confinement"] | {"descriptors": -1}},
+        lambda d: d | {"confinement": d["confinement"] | {"descriptors": False}},
+        lambda d: d | {"confinement": d["confinement"] | {"isolation": "none"}},
+        lambda d: d | {"confinement": d["confinement"] | {"lent": ["member"]}},
+        lambda d: d | {"confinement": d["confinement"] | {"lent": {"member": "read"}}},
+        lambda d: d | {"confinement": d["confinement"] | {"lent": {"etc": "read"}}},
+        lambda d: d | {"confinement": d["confinement"] | {"lent": {"member/tables": "read"}}},
         lambda d: d | {"policy": None},
         lambda d: [d],
     ],

@@ -98,11 +98,22 @@ def test_with_hardware_the_answer_rests_on_what_each_node_proved():
             del data["attestation"]
         room = Room(agreement=Agreement.model_validate(data))
         learned = get(ProtectionName.CROSSTAB).leakage(check(QUESTION, room, "shop"), room).learned
-        codes[software] = {(i.code, i.assumption == leakage.ATTESTED) for i in learned}
+        attested = [leakage.ATTESTED.format(a=a, b=b) for a, b in (OWNERS, OWNERS[::-1])]
+        codes[software] = {(i.code, i.assumption in attested) for i in learned}
     assert {c for c, _ in codes[None]} == {"ANSWER", "NOISED_CELLS", "NOISED_SIZES", "QUESTION"}
     assert {c for c, _ in codes[True] - codes[None]} == {"PEER_EVIDENCE", "SOFTWARE_ROOTED"}
     assert ("SOFTWARE_ROOTED", False) not in codes[False]
     assert {("NOISED_CELLS", True), ("NOISED_SIZES", True), ("PEER_EVIDENCE", False)} <= codes[False]
+    # The files of a run are the operator's to edit: what attestation does not stop is said all the same.
+    said = " ".join(i.assumption or "" for i in learned)
+    for words in (
+        "write to a node's disk",
+        "leaving out its dummies",
+        "beyond the bounds",
+        "one sum into several",
+    ):
+        assert words in said
+    assert "{" not in said
 
 
 @pytest.mark.parametrize("tampered", OWNERS)

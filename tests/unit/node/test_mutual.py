@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,14 +44,24 @@ class Book:
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, dict[str, Any]]] = []
-        self.store = self.ledger = self
+        self.store, self.ledger = self, Pages(self.entries)
 
     @contextmanager
     def transaction(self):
         yield None
 
+
+class Pages:
+    """A ledger that is a list."""
+
+    def __init__(self, entries: list[tuple[str, dict[str, Any]]]) -> None:
+        self._entries = entries
+
     def append(self, connection, kind, body):
-        self.entries.append((str(kind), body))
+        self._entries.append((str(kind), body))
+
+    def entries(self, start, kind):
+        return [SimpleNamespace(body=body) for found, body in self._entries[start:] if found == str(kind)]
 
 
 class Side:
@@ -340,6 +351,25 @@ def test_after_an_abort_there_is_no_session_and_none_is_made(pair):
     assert revoked == [{"run": RUN, "stage": "points-b", "member": TELCO, "by": SHOP, "code": "RUN_ABORTED"}]
     one.mutual.forget(RUN)
     assert one.session() is None
+
+
+@pytest.mark.parametrize("again", [SHOP, TELCO])
+def test_an_aborted_run_gets_no_session_after_a_restart_either(pair, again):
+    one = pair.sides[again]
+    one.ensure()
+    one.mutual.abort(RUN, one.other.me, "points-b")
+    one.again()
+    with pytest.raises(PeerError) as caught:
+        one.ensure()
+    assert caught.value.code == "RUN_ABORTED"
+    one.again()  # and where the other side begins
+    one.other.again()
+    with pytest.raises(Refusal) as refused:
+        one.other.ensure()
+    assert refused.value.code == "NO_SUCH_RUN"
+    assert one.mutual.sessions.aborted(RUN)
+    assert one.other.session() is None
+    one.mutual.ensure("f" * 32, one.other.me)  # another run is none of this
 
 
 def test_when_a_run_is_over_nothing_of_it_is_left(pair):

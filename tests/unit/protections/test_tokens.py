@@ -97,15 +97,15 @@ def test_a_host_without_a_file_says_which(room: Room, question: Question) -> Non
 
 
 def test_an_absent_protection_supports_nothing(room: Room, question: Question) -> None:
-    absent = get(ProtectionName.ENCLAVE)
+    absent = get(ProtectionName.SHARES)
     assert isinstance(absent.supports(question, room), Unsupported)
     assert absent.leakage(question, room).learned == ()
     assert absent.estimate(question, TableStats()).seconds is None
     with pytest.raises(EngineError):
         absent.run(question, plan(question, room, ["shop"]), Nobody(), Local(), NoProgress())
-    both = changed(room, protections=(ProtectionName.ENCLAVE, ProtectionName.TOKENS))
+    both = changed(room, protections=(ProtectionName.SHARES, ProtectionName.TOKENS))
     told = [(c.protection, c.supported) for c in choices(question, both)]
-    assert told == [("enclave", False), ("tokens", True)]
+    assert told == [("shares", False), ("tokens", True)]
 
 
 def test_a_prepared_engine_can_be_cancelled_and_closed(room: Room, question: Question) -> None:

@@ -5,7 +5,7 @@ In namespaces (`NAMESPACES`), the image's copy is in memory that only this progr
 root directory is that copy, and nothing of the machine's files has a name in it. Where the system allows
 no new namespaces (some containers) but lets root change its root directory (`DIRECTORY`), the copy is a
 directory that the machine's root can still write, and the machine's network is there: weaker, and the
-manifest, and so the digest, say so.
+manifest, and so the digest, always say so.
 
 Linux only; standard library only (ctypes: Python 3.11 has neither unshare nor mount).
 """
@@ -19,12 +19,10 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+from hitoku.attestation.program import DIRECTORY, NAMESPACES
 from hitoku.errors import InputError
 
 __all__ = ["DIRECTORY", "NAMESPACES", "Bound", "Place"]
-
-NAMESPACES: Final = "namespaces"
-DIRECTORY: Final = "directory"
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -45,19 +43,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Data of the machine that the program sees, a directory or a file; none of it can be executed.
-
-    Nor can it be mapped as code.
+    """A directory of the machine that the program sees; nothing in it can be executed or mapped as code.
 
     Attributes:
-        inside: path in the image, relative.
-        outside: path on the machine.
+        inside: its name in the image's root.
+        outside: path on the machine; None: the place is empty.
         writable: the program may write it.
     """
 
     inside: str
-    outside: str
-    writable: bool = False
+    outside: str | None
+    writable: bool
 
 
 class Place:
@@ -110,7 +106,7 @@ class Place:
         Raises:
             InputError: the system does not allow it.
         """
-        if self.kind == DIRECTORY and bound:
+        if self.kind == DIRECTORY and any(lent.outside is not None for lent in bound):
             raise InputError("this system gives no namespaces, so that no directory can be lent to a program")
         os.makedirs(self._path("dev"), 0o755, exist_ok=True)  # noqa: PTH103
         for name in _DEVICES:
@@ -170,12 +166,12 @@ class Place:
             raise InputError(f"/dev/{name} cannot be lent to the program ({error.strerror})") from None
 
     def _bind(self, lent: Bound) -> None:
-        path = self._path(*lent.inside.split("/"))
-        if os.path.isdir(lent.outside):  # noqa: PTH112
-            os.makedirs(path, 0o755, exist_ok=True)  # noqa: PTH103
-        else:
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)  # noqa: PTH103, PTH120
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444))
+        path = self._path(lent.inside)
+        os.mkdir(path, 0o755)  # noqa: PTH102
+        if lent.outside is None:
+            return
+        if not os.path.isdir(lent.outside):  # noqa: PTH112
+            raise InputError(f"{lent.outside}: only a directory can be lent to a program")
         self._mount(lent.outside, path, None, _BIND)
         # In a user namespace the flags that the mount had may not be taken away.
         had = os.statvfs(path).f_flag

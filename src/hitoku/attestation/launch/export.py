@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from hitoku.attestation.launch.image import ENVIRONMENT, Image
 from hitoku.attestation.launch.measuring import measured
-from hitoku.attestation.program import Manifest
+from hitoku.attestation.program import MACHINE, Manifest
 from hitoku.errors import InputError
 
 __all__ = ["archive", "export"]
@@ -39,7 +40,8 @@ def export(image: Image, directory: Path) -> Manifest:
     except OSError as error:
         raise InputError(f"{directory}: cannot be made ({error.strerror})") from None
     found = measured(files, str(directory))
-    return Manifest(found, image.command(), ENVIRONMENT, image.confinement, image.policy)
+    confinement = replace(image.confinement, isolation=MACHINE)
+    return Manifest(found, image.command(), ENVIRONMENT, confinement, image.policy)
 
 
 def archive(directory: Path, target: BinaryIO, more: Mapping[str, bytes]) -> None:

@@ -2,9 +2,9 @@
 """A member's node as a program that is attested.
 
 It needs the network and its member's directory, which is lent to it at a fixed path, as data that cannot be
-executed: so its command line is the same for every member, and two companies that run the same program have
-the same digest. What lies in that directory (settings, keys, tables) is input, which the room and its
-signatures govern, not part of the program.
+executed, and may have a second directory to read: so its command line and places are the same for every
+member, and two companies that run the same program have the same digest. What lies in those directories
+(settings, keys, tables) is input, which the room and its signatures govern, not part of the program.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import Final
 
-from hitoku.attestation.launch.confine import Bound
 from hitoku.attestation.launch.image import Image, Installation
 from hitoku.attestation.program import Confinement
 
@@ -48,21 +47,20 @@ def node_image(source: Installation | None = None) -> Image:
         "hitoku.cli.main:main",
         ("node", "serve", MEMBER),
         without=_WITHOUT,
-        confinement=Confinement(network=True, scratch=True, output=True),
+        confinement=Confinement(network=True, scratch=True, output=True, lent=("data", "member")),
         source=source,
     )
 
 
-def lent(member: Path, others: dict[str, Path] | None = None) -> list[Bound]:
-    """What a node is lent: its member's directory, writable, and others, which it can only read.
+def lent(member: Path, data: Path | None = None) -> dict[str, Path | None]:
+    """What a node is lent, by place: its member's directory, which it writes, and one that it can only read.
 
     Args:
         member: the directory.
-        others: path inside -> path outside, of room files and tables that lie elsewhere. Settings that name
-            ``../room.yaml`` find ``/room.yaml``.
+        data: a directory of room files and tables that do not lie in the member's. Settings name them as
+            ``../data/...`` (or ``/data/...``). None: nothing, and ``/data`` is empty.
     """
-    made = [Bound(MEMBER.lstrip("/"), str(member), writable=True)]
-    return made + [Bound(inside.lstrip("/"), str(outside)) for inside, outside in (others or {}).items()]
+    return {MEMBER.lstrip("/"): member, "data": data}
 
 
 def _name(requirement: str) -> str:

@@ -5,27 +5,32 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from hitoku.attestation.launch.confine import NAMESPACES, Bound
-from hitoku.attestation.launch.image import ENVIRONMENT, PROGRAM, Image
+from hitoku.attestation.launch.confine import NAMESPACES
+from hitoku.attestation.launch.ending import SPENT
+from hitoku.attestation.launch.image import ENVIRONMENT, Image
 from hitoku.attestation.program import Manifest, program_digest
 from hitoku.errors import InputError
 
 __all__ = ["Launched", "launch"]
 
 _STOP_SECONDS: Final = 10
+_SPEND_SECONDS: Final = 60
 _MOST_REPORT: Final = 64 * 1024 * 1024
+_log = logging.getLogger(__name__)
 _LAUNCHER: Final = """\
 import sys
 sys.path.append(sys.argv[1])
@@ -45,6 +50,7 @@ class Launched:
         program: the manifest's digest.
         isolation: ``namespaces`` or ``directory`` (weaker; see `hitoku.attestation.launch.confine`).
         tpm: whether it has a TPM (`hitoku.attestation.launch.inside.tpm`), whose PCR 12 holds its measure.
+        spent: whether PCR 12 was extended once more after the program had ended; known when it is closed.
     """
 
     process: subprocess.Popen[bytes]
@@ -54,9 +60,11 @@ class Launched:
     isolation: str
     tpm: bool
     _directory: Path | None = field(default=None)
+    _ended: int = field(default=-1)
+    spent: bool = field(default=False)
 
     def close(self) -> None:
-        """End the program, if it has not ended, and remove what was made for it."""
+        """End the program, if it has not ended, let its TPM be told so, and remove what was made for it."""
         self.channel.close()
         if self.process.poll() is None:
             self.process.terminate()
@@ -65,6 +73,14 @@ class Launched:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self._ended >= 0:
+            self.spent = bool(select.select([self._ended], [], [], _SPEND_SECONDS)[0]) and (
+                os.read(self._ended, 1) == SPENT
+            )
+            os.close(self._ended)
+            self._ended = -1
+            if self.tpm and not self.spent:
+                _log.error("PCR 12 still has the value of a program that has ended: reset the machine")
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._directory = None
@@ -83,7 +99,7 @@ def launch(
     *,
     tpm: int | None = None,
     descriptors: Sequence[int] = (),
-    bound: Sequence[Bound] = (),
+    lent: Mapping[str, Path | None] | None = None,
     output: int | None = None,
 ) -> Launched:
     """Measure an image and run it.
@@ -91,10 +107,14 @@ def launch(
     Args:
         image: what to run.
         tpm: a descriptor of a TPM that nobody else can reach (`hitoku.attestation.swtpm.SwTpm(private=True)`,
-            or ``/dev/tpmrm0``); PCR 12 is extended before the program runs. It stays the caller's to close.
-            None: the program has no TPM, and no evidence but what the caller vouches for.
-        descriptors: more for the program, from 5 on; they stay the caller's to close.
-        bound: data of the machine that it sees.
+            or ``/dev/tpmrm0`` on a machine where nothing else runs: while the program runs, whoever reaches
+            its TPM can attest for it). PCR 12 is extended before the program runs and when it has ended. It
+            stays the caller's to close. None: the program has no TPM, and no evidence but what the caller
+            vouches for.
+        descriptors: more for the program, from 5 on, as many as the image's confinement says; they stay the
+            caller's to close.
+        lent: directories of the machine that it sees, by their place; one of None is empty. The places must
+            be those of the image's confinement.
         output: where its standard error goes, if the image's confinement leaves it one.
 
     Raises:
@@ -104,7 +124,9 @@ def launch(
     directory = Path(tempfile.mkdtemp(prefix="hitoku-image-", dir=_folder()))
     try:
         with theirs:
-            process, report = _start(image, theirs.fileno(), tpm, descriptors, bound, output, directory)
+            process, report, ended = _start(
+                image, theirs.fileno(), tpm, descriptors, lent or {}, output, directory
+            )
         try:
             said = _said(report)
             manifest = Manifest.from_bytes(said["manifest"].encode())
@@ -115,12 +137,14 @@ def launch(
         except BaseException:
             process.kill()
             process.wait()
+            os.close(ended)
             raise
     except BaseException:
         ours.close()
         shutil.rmtree(directory, ignore_errors=True)
         raise
-    return Launched(process, ours, manifest, said["program"], said["isolation"], tpm is not None, directory)
+    isolation, has_tpm = said["isolation"], tpm is not None
+    return Launched(process, ours, manifest, said["program"], isolation, has_tpm, directory, ended)
 
 
 def _start(
@@ -128,31 +152,27 @@ def _start(
     channel: int,
     tpm: int | None,
     descriptors: Sequence[int],
-    bound: Sequence[Bound],
+    lent: Mapping[str, Path | None],
     output: int | None,
     directory: Path,
-) -> tuple[subprocess.Popen[bytes], int]:
+) -> tuple[subprocess.Popen[bytes], int, int]:
     read, write = os.pipe()
+    ended, ending = os.pipe()
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
         inherited = [channel, nothing if tpm is None else tpm, *descriptors]
-        confinement = image.confinement
         request = {
             "files": image.listed(),
             "argv": image.command(),
             "environment": dict(ENVIRONMENT),
-            "confinement": {
-                "network": confinement.network,
-                "output": confinement.output,
-                "scratch": confinement.scratch,
-            },
+            "confinement": image.confinement.to_dict(),
             "policy": image.policy,
-            "program": PROGRAM,
-            "bound": [(b.inside, os.path.realpath(b.outside), b.writable) for b in bound],
+            "lent": {place: path if path is None else os.path.realpath(path) for place, path in lent.items()},
             "top": str(directory),
             "tpm": tpm,
             "descriptors": inherited,
             "report": write,
+            "ended": ending,
         }
         root = Path(__file__).parents[3]
         process = subprocess.Popen(
@@ -160,21 +180,23 @@ def _start(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if output is None else output,
-            pass_fds=sorted({*inherited, write}),
+            pass_fds=sorted({*inherited, write, ending}),
             env={"LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
     except BaseException:
         os.close(read)
+        os.close(ended)
         raise
     finally:
         os.close(write)
+        os.close(ending)
         os.close(nothing)
     pipe = process.stdin
     if pipe is not None:
         with contextlib.suppress(BrokenPipeError), pipe:
             pipe.write(json.dumps(request).encode())
-    return process, read
+    return process, read, ended
 
 
 def _said(report: int) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def json_of(content: bytes, what: str) -> Any:
 
     try:
         return json.loads(content.decode(), object_pairs_hook=once, parse_constant=never, parse_float=never)
-    except ValueError:  # UnicodeDecodeError and JSONDecodeError, too
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError, too
         raise Refused(Code.MALFORMED, f"{what}: not JSON with each key once and whole numbers") from None
 
 

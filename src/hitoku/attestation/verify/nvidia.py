@@ -81,7 +81,7 @@ def verify_against(evidence: Evidence, now: datetime, pins: Collection[str]) -> 
 def _array(content: bytes) -> list[Any]:
     try:
         array = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(Code.MALFORMED, "the evidence is not JSON") from None
     if not isinstance(array, list) or not 1 <= len(array) <= _MOST_DEVICES:
         raise Refused(Code.MALFORMED, f"the evidence is not of 1 to {_MOST_DEVICES} devices")

@@ -79,7 +79,7 @@ def _collateral(content: bytes | None) -> dict[str, Any]:
         )
     try:
         collateral = json.loads(content, object_pairs_hook=_unique)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(Code.MALFORMED, "the collateral is not JSON, or has a name twice") from None
     if not isinstance(collateral, dict):
         raise Refused(Code.MALFORMED, "the collateral is not an object")

@@ -7,6 +7,7 @@ the flow, and every refusal that hardware would give, and protects nothing.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -66,9 +67,7 @@ def run(directory: Path, console: Console, people: int = 20_000, seed: int = 1) 
         program = _sign_for(act, room, console)
         stage.say(console, "2  Both nodes are launched: measured into their TPMs, then started")
         for name, machine in made.items():
-            console.print(
-                f"{name}: program {machine.start(_reads(act, name))[:16]}…, in PCR 12 of its own TPM"
-            )
+            console.print(f"{name}: program {machine.start()[:16]}…, in PCR 12 of its own TPM")
         answer = _ask(act, room, console)
         refusal = _tamper(act, room, made, console)
     seconds = time.monotonic() - began
@@ -89,7 +88,7 @@ def _world(directory: Path, made: Mapping[str, Machine], people: int, seed: int)
     """Members, tables, and a room that demands attestation."""
     written = write_people(people, seed, directory / "data")
     tables = {
-        owner: [{"name": table, "source": f"../data/{table}.parquet", "person": {"phone": ["phone"]}}]
+        owner: [{"name": table, "source": f"{table}.parquet", "person": {"phone": ["phone"]}}]
         for owner, table in _TABLES.items()
     }
 
@@ -103,9 +102,11 @@ def _world(directory: Path, made: Mapping[str, Machine], people: int, seed: int)
         return {**rooms.travel(keys), "attestation": attestation}
 
     more = {"attestation": {"platform": "tpm", "device": "descriptor:4", "chain": _CHAIN}}
-    room = nodes.make(directory, agreement, tables, more)
-    for machine in made.values():
+    room = nodes.make(directory, agreement, tables, more, inside=True)
+    for name, machine in made.items():  # a node sees its member's directory alone
         (machine.member / _CHAIN).write_bytes(machine.tpm.chain)
+        table = f"{_TABLES[name]}.parquet"
+        shutil.copyfile(directory / "data" / table, machine.member / table)
     exact = clear.people(written.travellers, written.subscribers, places.MOST_NIGHTS)
     coarse: dict[compare.Cell, compare.Exact] = {}
     for (_, age, airport), cell in exact.items():
@@ -156,12 +157,6 @@ def _sign_for(act: Act, room: Room, console: Console) -> str:
     return program
 
 
-def _reads(act: Act, name: str) -> dict[str, Path]:
-    """What a node reads beside its member's directory: the room, and its own table."""
-    file = f"data/{_TABLES[name]}.parquet"
-    return {"room.yaml": act.place / "room.yaml", file: act.place / file}
-
-
 def _ask(act: Act, room: Room, console: Console) -> dict[str, Any]:
     stage.say(console, "3  A question: first both nodes attest to each other, then they compute")
     console.print(act.question, markup=False, highlight=False)
@@ -190,7 +185,7 @@ def _tamper(act: Act, room: Room, made: Mapping[str, Machine], console: Console)
     source = tampered(act.place / "tampered", _CHANGED)
     machine = made["airline"]
     machine.reset()
-    program = machine.start(_reads(act, "airline"), source)
+    program = machine.start(source)
     console.print(f"hitoku/{_CHANGED}: a capital letter less in a comment")
     console.print(f"airline: program {program[:16]}…, launched and measured as before")
     code, says = None, "nobody refused: this is NOT as it should be"

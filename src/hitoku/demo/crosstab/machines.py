@@ -12,7 +12,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -52,11 +52,12 @@ class Machine:
         root = x509.load_pem_x509_certificates(self.tpm.chain)[-1]
         return base64.b64encode(root.public_bytes(Encoding.DER)).decode()
 
-    def start(self, others: Mapping[str, Path], source: Installation | None = None) -> str:
+    def start(self, source: Installation | None = None) -> str:
         """Launch the node and wait until it listens. Returns the digest that was measured.
 
+        It sees its member's directory and nothing else of this machine.
+
         Args:
-            others: what it reads beside its member's directory: path inside -> path here.
             source: the installation that it is made of.
 
         Raises:
@@ -69,7 +70,7 @@ class Machine:
                 self._node = launch(
                     node_image(source),
                     tpm=descriptor,
-                    bound=lent(self.member, dict(others)),
+                    lent=lent(self.member),
                     output=log.fileno(),
                 )
         finally:

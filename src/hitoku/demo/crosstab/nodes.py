@@ -33,6 +33,8 @@ def make(
     agreement: Callable[[dict[str, str]], dict[str, Any]],
     tables: Mapping[str, list[dict[str, Any]]],
     more: Mapping[str, Any] | None = None,
+    *,
+    inside: bool = False,
 ) -> Room:
     """Members with keys, the room that they sign, and their nodes' settings.
 
@@ -41,6 +43,7 @@ def make(
         agreement: the agreement as data, of the members' public keys.
         tables: by member: its tables, as node.toml names them.
         more: what else stands in every node.toml.
+        inside: each node reads a copy of the room file in its member's own directory.
     """
     members = {name: MemberDirectory.create(place / name, name) for name in tables}
     keys = {name: member.keys({}).public_key() for name, member in members.items()}
@@ -49,6 +52,9 @@ def make(
         room = sign(room, name, member.keys({}))
         member.remember(room)
     save_room(room, place / "room.yaml")
+    if inside:
+        for member in members.values():
+            save_room(room, member.path / "room.yaml")
     ports = dict(zip(members, _free(len(members)), strict=True))
     for name, member in members.items():
         peers = {n: f"https://127.0.0.1:{p}" for n, p in ports.items() if n != name}
@@ -56,7 +62,7 @@ def make(
         settings = {
             "listen": listen,
             "url": f"https://{listen}",
-            "rooms": [{"file": "../room.yaml", "peers": peers}],
+            "rooms": [{"file": "room.yaml" if inside else "../room.yaml", "peers": peers}],
             "tables": tables[name],
             **(more or {}),
         }

@@ -17,20 +17,25 @@ from hitoku.room.agreement import Ability, Room
 
 __all__ = ["ATTESTED", "FOLLOWS", "SOFTWARE", "crosstab_leakage"]
 
+_DEVIATIONS: Final = (
+    "{a} leaving out its dummies (then {b}'s noise is lost), {b} encrypting values beyond the bounds, {a} "
+    "putting one sum into several cells or shifting it so that {b} cannot open it"
+)
+_REST: Final = "how long each takes; transcripts kept for years fall to a quantum computer or to a leaked key"
+
 FOLLOWS: Final = (
     "both owners run the program as agreed, decisional Diffie-Hellman is hard in ristretto255 and its hash "
-    "is a random oracle; not covered, and not noticed: {a} leaving out its dummies (then {b}'s noise is "
-    "lost), {b} encrypting values beyond the bounds, {a} putting one sum into several cells or shifting it "
-    "so that {b} cannot open it; how long each takes; transcripts kept for years fall to a quantum computer "
-    "or to a leaked key"
+    f"is a random oracle; not covered, and not noticed: {_DEVIATIONS}; {_REST}"
 )
 
+# A node keeps what it has made of a run in plain files, so that it can go on after a crash, and seals from
+# them: who can write there changes what the measured program sends, and the other side sees nothing of it.
 ATTESTED: Final = (
     "each node proves to the other, before anything leaves, that it runs the program that the members signed "
     "for: that holds as far as the platforms' makers and their keys do, and what table a node reads stays "
     "its owner's word; decisional Diffie-Hellman is hard in ristretto255 and its hash is a random oracle; "
-    "not covered: how long each takes; transcripts kept for years fall to a quantum computer or to a leaked "
-    "key"
+    "not covered, and not noticed: who can write to a node's disk, as its operator can, edits the files that "
+    f"the node keeps of a run before it sends them, and so can still bring about {_DEVIATIONS}; {_REST}"
 )
 SOFTWARE: Final = (
     "nothing by it: this room accepts evidence that no hardware vouches for, and who runs a machine can make "
@@ -44,7 +49,7 @@ def crosstab_leakage(question: Question, shape: Shape, room: Room) -> Leakage:
     part = room.agreement.attestation
     attests = part is not None and part.crosstab
     software = part is not None and part.software
-    assumption = ATTESTED if attests and not software else FOLLOWS.format(a=a, b=b)
+    assumption = (ATTESTED if attests and not software else FOLLOWS).format(a=a, b=b)
     learned: list[Learned] = []
     if attests:
         for me, other in ((a, b), (b, a)):

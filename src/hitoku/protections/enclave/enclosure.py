@@ -16,10 +16,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hitoku import limits
 from hitoku.engine.failures import failure
-from hitoku.errors import EngineError, HitokuError, LimitError, PeerError, RunAborted
+from hitoku.errors import EngineError, HitokuError, PeerError, RunAborted
 from hitoku.protections.enclave.frames import Broken, Channel, Kind
 from hitoku.protections.enclave.sealed_table import SCHEMA, stage_of
-from hitoku.protections.enclave.terms import Call, Done, Failure, Order, Reply, Table, read_frame, written
+from hitoku.protections.enclave.terms import (
+    COMPUTE,
+    Call,
+    Done,
+    Failure,
+    Order,
+    Reply,
+    Table,
+    read_frame,
+    written,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -120,7 +130,6 @@ class Enclosure:
             Refusal, Refused, PeerError: an owner's broker refused, or an owner did not answer.
             RunAborted: a sealed table was altered on its way.
             EngineError: the worker refused, failed or was cancelled: a code.
-            LimitError: the answer is too large.
         """
         progress.phase("start the enclave")
         worker = self._started()
@@ -195,7 +204,7 @@ class Enclosure:
                 answer = self._peers.call(call.owner, call.message)
                 self._carried[call.owner, str(call.message["kind"])] = (call.message, answer)
             except HitokuError as error:  # told to the asker; the worker hears that there is none
-                self._refused = error
+                self._refused = self._refused or error
         channel.send(Kind.REPLY, written(Reply(message=answer)))
 
     def _table(
@@ -237,9 +246,12 @@ class Enclosure:
             return self._refused
         if told.code == "RUN_ABORTED":
             return RunAborted("tables" if told.table is None else stage_of(told.table))
-        if told.code == "LIMIT":
-            return LimitError(
-                "the answer is larger than an enclave may return; group by fewer columns, or use LIMIT"
+        if told.code == COMPUTE:
+            return EngineError(
+                "the enclave did not come to an answer; it does not tell why, since that may depend on the "
+                "rows. It may be out of memory or time, or the answer too large: group by fewer columns, or "
+                "use LIMIT",
+                COMPUTE,
             )
         if told.code.startswith("ENGINE_"):
             return failure({"code": told.code.removeprefix("ENGINE_")}, limits.ENGINE_SECONDS)

@@ -40,7 +40,7 @@ def enclave_leakage(question: Question, room: Room, host: str) -> Leakage:
             host,
             "SIZES",
             f"how large {tables} are, sealed and in steps of about a megabyte, about how large the answer "
-            "is, and when each step of the run happened",
+            "is, when each step of the run happened, and whether the run came to an answer",
         ),
         Learned(host, "SEALED", f"no value of {tables} and nothing of the answer", CLOSED),
     ]

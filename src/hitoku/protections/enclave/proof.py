@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,12 +22,12 @@ from hitoku.attestation.binding import bound
 from hitoku.attestation.sealing import challenge_bytes, release_binding, released_bytes
 from hitoku.errors import PeerError
 from hitoku.room.agreement import Agreement, Name
-from hitoku.room.canonical import agreement_hash
+from hitoku.room.canonical import agreement_hash, canonical_json, digest
 from hitoku.room.consent import Hash, RunId
 from hitoku.room.keys import valid_signature
 from hitoku.transport.attested import Challenged, KeyReleased
 
-__all__ = ["Proof", "Voucher", "check_proof", "proof_bytes", "read_proof"]
+__all__ = ["Proof", "Voucher", "check_proof", "message_hash", "proof_bytes", "read_proof"]
 
 Bytes32 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _DOMAIN: Final = "hitoku/enclave-answer/1"
@@ -52,7 +52,8 @@ class Proof(BaseModel):
         host: where it ran.
         question: the question's hash.
         plan: the plan's.
-        answer: the answer's digest.
+        answer: the answer's digest, as ledgers name it.
+        message: hash of the whole answer as it travels, with what the digest leaves out.
         public_key: the worker's X25519 key.
         signing_key: its Ed25519 key.
         vouchers: every owner's.
@@ -68,17 +69,30 @@ class Proof(BaseModel):
     question: Hash
     plan: Hash
     answer: Hash
+    message: Hash
     public_key: Bytes32
     signing_key: Bytes32
     vouchers: Annotated[list[Voucher], Field(min_length=1, max_length=limits.MAX_MEMBERS)]
     signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
 
 
+def message_hash(message: Mapping[str, Any]) -> str:
+    """The hash of all that stands in an answer as it travels (`hitoku.disclosure.answer.Answer.to_message`).
+
+    The answer's digest leaves out budget and ledger, which differ between members elsewhere. A receiver must
+    not be told another price by a second receiver that works with the host: so the proof names both hashes.
+
+    Raises:
+        RoomError: it has no canonical form.
+    """
+    return digest("hitoku/enclave-answer-message/1", canonical_json(message))
+
+
 def proof_bytes(
-    *, room: str, run: str, host: str, question: str, plan: str, answer: str, public_key: bytes
+    *, room: str, run: str, host: str, question: str, plan: str, answer: str, message: str, public_key: bytes
 ) -> bytes:
     """The bytes that the worker signs."""
-    texts = [text.encode() for text in (room, run, host, question, plan, answer)]
+    texts = [text.encode() for text in (room, run, host, question, plan, answer, message)]
     return bound(_DOMAIN, [*texts, public_key])
 
 
@@ -102,6 +116,8 @@ def check_proof(
     host: str,
     question: str,
     answer: str,
+    message: str,
+    plan: str | None,
     owners: Iterable[str],
 ) -> Mapping[str, str]:
     """Whether the answer is from a program that every owner released its keys to.
@@ -113,6 +129,8 @@ def check_proof(
         host: who sent it.
         question: the answer's question.
         answer: the digest of the answer that came.
+        message: the hash of the whole of it, see `message_hash`.
+        plan: the plan's hash, where the receiver knows it: the asker does.
         owners: of the tables in the question.
 
     Returns:
@@ -126,13 +144,22 @@ def check_proof(
         return PeerError(f"{host!r} sent an answer that is not from an enclave: {what}", "NOT_FROM_ENCLAVE")
 
     room = agreement_hash(agreement)
-    if (proof.room, proof.run, proof.host, proof.question, proof.answer) != (
-        room, run, host, question, answer
+    if (proof.room, proof.run, proof.host, proof.question, proof.answer, proof.message) != (
+        room, run, host, question, answer, message
     ):  # fmt: skip
         raise forged("its proof is of another answer")
+    if plan is not None and proof.plan != plan:
+        raise forged("it was released under another plan than the asker's")
     public, signing = bytes.fromhex(proof.public_key), bytes.fromhex(proof.signing_key)
     signed = proof_bytes(
-        room=room, run=run, host=host, question=question, plan=proof.plan, answer=answer, public_key=public
+        room=room,
+        run=run,
+        host=host,
+        question=question,
+        plan=proof.plan,
+        answer=answer,
+        message=message,
+        public_key=public,
     )
     if not valid_signature(base64.b64encode(signing).decode(), signed, proof.signature):
         raise forged("the program's signature does not fit")

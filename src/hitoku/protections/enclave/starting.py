@@ -62,6 +62,7 @@ WITHOUT: Final = (
     "pyarrow/_s3fs",
     "pyarrow/flight",
     "pyarrow/libarrow_flight",
+    "pyarrow/libarrow_python_flight",
     "pyarrow/libarrow_s3",
 )
 """What the worker does not import is not in its image: a change of it changes no digest, and what speaks to
@@ -75,9 +76,12 @@ def worker_image(platform: Platform) -> Image:
         platform: what attests for it; ``swtpm`` and ``tpm`` are one program.
     """
     from hitoku.attestation.launch.image import Image
+    from hitoku.attestation.program import Confinement
 
     attester = "dev" if platform == "dev" else "tpm"
-    return Image(packages=PACKAGES, entry=ENTRY, argv=(attester,), without=WITHOUT)
+    # No data is ever lent to a worker; a key on disk comes by a descriptor of its own.
+    confinement = Confinement(descriptors=1 if attester == "dev" else 0)
+    return Image(packages=PACKAGES, entry=ENTRY, argv=(attester,), without=WITHOUT, confinement=confinement)
 
 
 class Worker:
@@ -118,7 +122,8 @@ def start_worker(platform: Platform, *, device: str | None = None, key: Path | N
 
     Args:
         platform: ``swtpm``, a software TPM of its own, which shows the flow and protects nothing; ``tpm``,
-            the machine's; ``dev``, a key on disk; or ``vsock``, an enclave or guest that waits for a run.
+            the machine's, where nothing else may run: while the worker runs, whoever reaches the TPM can
+            attest for it; ``dev``, a key on disk; or ``vsock``, an enclave or guest that waits for a run.
         device: of ``tpm``, its path; of ``vsock``, where it waits, ``CID:PORT``.
         key: of ``dev``, the file of `hitoku.attestation.attest.dev.make_key_file`.
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -14,10 +14,12 @@ from hitoku.room.consent import Consent, Hash, Moment, RunId
 from hitoku.room.sealing import SealingKey
 from hitoku.transport.messages import Message, Receivers, Sql, UsersNoise
 
-__all__ = ["Call", "Done", "Failure", "Order", "Reply", "Table", "read_frame", "written"]
+__all__ = ["COMPUTE", "Call", "Done", "Failure", "Order", "Reply", "Table", "read_frame", "written"]
 
 M = TypeVar("M", bound=BaseModel)
 Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")]
+COMPUTE: Final = "COMPUTE"
+"""The code of whatever fails once all tables are open: which it was could tell of their rows."""
 
 
 class Order(Message):

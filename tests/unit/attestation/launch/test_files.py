@@ -241,8 +241,19 @@ def test_both_programs_are_whole() -> None:
 
 
 def test_what_a_node_is_lent(tmp_path: Path) -> None:
-    found = lent(tmp_path / "airline", {"/room.yaml": tmp_path / "room.yaml"})
-    assert [(b.inside, b.writable) for b in found] == [("member", True), ("room.yaml", False)]
+    member, data = tmp_path / "airline", tmp_path / "tables"
+    assert lent(member) == {"member": member, "data": None}
+    assert lent(member, data) == {"member": member, "data": data}
+    # Every node has the same places, whatever is lent to it; a worker has none.
+    assert node_image().confinement.lent == tuple(sorted(lent(member)))
+    for image, descriptors in (
+        (worker_image("swtpm"), 0),
+        (worker_image("tpm"), 0),
+        (worker_image("dev"), 1),
+    ):
+        confinement = image.confinement
+        assert (confinement.lent, confinement.descriptors) == ((), descriptors)
+        assert not confinement.network
 
 
 def test_an_installation_without_a_library_is_refused(tmp_path: Path) -> None:

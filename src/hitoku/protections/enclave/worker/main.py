@@ -9,6 +9,7 @@ another's, and it keeps a mistake in a library from becoming a way out.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import socket
@@ -48,6 +49,7 @@ _NEVER: Final = frozenset(
 )
 _EVIDENCE: Final = ("/dev/nsm", "/sys/kernel/config/tsm/report/")
 """Where evidence is asked for, which is a write: the kernel's devices, no storage."""
+_PR_SET_DUMPABLE: Final = 4
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
@@ -62,7 +64,16 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def confine() -> None:
-    """Give up files to write, other processes, the network and core files, for good."""
+    """Give up files to write, other processes, the network and core files, for good.
+
+    Nor can a process of the same user look into this one (ptrace(2), proc(5): that needs it dumpable, which
+    execve makes it, so that the launcher cannot do this).
+
+    Raises:
+        OSError: the system does not allow it.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
     for what in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         with suppress(ValueError, OSError):
             resource.setrlimit(what, (0, 0))

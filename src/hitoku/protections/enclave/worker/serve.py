@@ -40,7 +40,17 @@ from hitoku.protections.enclave.frames import Broken, Channel, Kind
 from hitoku.protections.enclave.sealed_table import CHUNK_BYTES, open_table
 from hitoku.protections.enclave.sealing import seal_answer
 from hitoku.protections.enclave.stamp import stamp_of
-from hitoku.protections.enclave.terms import Call, Done, Failure, Order, Reply, Table, read_frame, written
+from hitoku.protections.enclave.terms import (
+    COMPUTE,
+    Call,
+    Done,
+    Failure,
+    Order,
+    Reply,
+    Table,
+    read_frame,
+    written,
+)
 from hitoku.protections.enclave.worker.compute import cells, released
 from hitoku.protections.enclave.worker.examined import Task, examined
 from hitoku.room.canonical import agreement_hash
@@ -71,13 +81,16 @@ def serve(channel: Channel, attester: Attester, clock: Clock, bounds: EngineLimi
         bounds: what the engine may use.
     """
     keys = WorkerKeys()
+    run = _Run(channel, attester, keys, clock, bounds or EngineLimits())
     try:
-        _Run(channel, attester, keys, clock, bounds or EngineLimits()).go()
+        run.go()
     except Broken:
         return  # nobody is there to be told
     except Exception as error:  # whatever it says stays here
         with suppress(Broken):
-            channel.send(Kind.FAILED, written(_failure(error)))
+            # Which way it fails once rows are read may depend on them: then it is one code for all.
+            told = Failure(code=COMPUTE) if run.opened else _failure(error)
+            channel.send(Kind.FAILED, written(told))
     finally:
         keys.forget()
 
@@ -115,6 +128,8 @@ class _Run:
         self._clock, self._bounds = clock, bounds
         self._started = clock.now()
         self._inputs: dict[str, str] = {}
+        self.opened = False
+        """Whether all tables are open."""
 
     def go(self) -> None:
         """All of it."""
@@ -143,6 +158,7 @@ class _Run:
             tables = {name: self._table(task, name, data_keys[name]) for name in task.question.tables}
         finally:
             wipe(*data_keys.values())
+        self.opened = True
         self._phase("compute")
         answer = self._answer(task, tables, stamp)
         self._phase("seal")
@@ -228,7 +244,8 @@ class _Run:
     ) -> None:
         """Hand over the sealed answers and the statement."""
         room, question = agreement_hash(task.room.agreement), task.question.hash
-        digest, plan = answer.digest, task.plan.hash
+        digest, plan, sent = answer.digest, task.plan.hash, answer.to_message()
+        message = proof.message_hash(sent)
         signed = proof.proof_bytes(
             room=room,
             run=task.run,
@@ -236,6 +253,7 @@ class _Run:
             question=question,
             plan=plan,
             answer=digest,
+            message=message,
             public_key=self._keys.public_key,
         )
         shown = proof.Proof(
@@ -245,12 +263,13 @@ class _Run:
             question=question,
             plan=plan,
             answer=digest,
+            message=message,
             public_key=self._keys.public_key.hex(),
             signing_key=self._keys.signing_key.hex(),
             vouchers=vouchers,
             signature=base64.b64encode(self._keys.sign(signed)).decode(),
         )
-        inside = {"answer": answer.to_message(), "proof": shown.model_dump(mode="json")}
+        inside = {"answer": sent, "proof": shown.model_dump(mode="json")}
         content = json.dumps(inside, allow_nan=False, separators=(",", ":")).encode()
         outputs: dict[str, str] = {}
         for receiver, key in sorted(task.sealing.items()):
