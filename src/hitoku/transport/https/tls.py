@@ -20,6 +20,7 @@ Whoever connects without a certificate can still have the server's shown, which 
 
 from __future__ import annotations
 
+import errno
 import ssl
 import threading
 import time
@@ -34,6 +35,7 @@ from hitoku.transport.https.certificate import anchor, carried_key
 __all__ = ["Deadline", "admit", "client_context", "peer_key", "reading", "server_context"]
 
 _REFUSED: Final = "the certificate does not carry the key that the room gives the member"
+_NOT_CONNECTED: Final = frozenset({errno.ENOTCONN, errno.EINVAL})
 
 
 class Deadline:
@@ -158,7 +160,13 @@ def _context(protocol: int, certificate: Path, key: Path, wanted: frozenset[str]
             deadline: Deadline | None = getattr(_now, "deadline", None)
             if deadline is not None and time.monotonic() > deadline.until:
                 raise TimeoutError
-            return super().recv(*arguments)
+            try:
+                return super().recv(*arguments)
+            except OSError as error:
+                # `ssl` looks at a connection that was reset before the handshake, and leaves it open.
+                if getattr(self, "_sslobj", None) is None and error.errno not in _NOT_CONNECTED:
+                    self.close()
+                raise
 
     context.sslobject_class = PinnedObject
     context.sslsocket_class = PinnedSocket

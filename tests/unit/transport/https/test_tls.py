@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import threading
@@ -219,3 +220,23 @@ def test_a_damaged_key_is_said(world, tmp_path):
     (tmp_path / "bad.key").write_text("no key")
     with pytest.raises(SecretError, match="damaged"):
         tls.server_context(airport.certificate, tmp_path / "bad.key", [host.public])
+
+
+def test_a_connection_that_was_reset_before_its_handshake_is_closed(world, monkeypatch):
+    """`ssl` would leave the socket open, for whoever collects garbage to find."""
+    context = _client(world["airport"], world["host"])
+    ours, theirs = socket.socketpair()
+    made = []
+
+    def gone(self):
+        made.append(self)
+        raise OSError(errno.ENOTCONN, "gone")
+
+    def reset(self, *arguments):
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    monkeypatch.setattr(socket.socket, "getpeername", gone)
+    monkeypatch.setattr(ssl.SSLSocket, "recv", reset)
+    with theirs, pytest.raises(ConnectionResetError):
+        context.wrap_socket(ours)
+    assert made[0].fileno() == -1
