@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.attestation_tpm import need_swtpm
 from tests.e2e.crosstab_world import (
     AGES,
     LED_BY_CLINIC,
@@ -32,7 +33,6 @@ from tests.unit.node.attested_world import OTHER, PROGRAM
 
 from hitoku.attestation.attest.dev import make_key_file
 from hitoku.attestation.launch.confine import NAMESPACES
-from hitoku.attestation.swtpm import missing
 from hitoku.demo.crosstab.nodes import Nodes, make
 from hitoku.disclosure.answer import Answer
 from hitoku.errors import Refusal
@@ -149,8 +149,7 @@ def test_a_node_that_runs_something_else_is_refused_and_the_run_costs_nothing(wo
 
 def test_the_demo_under_software_tpms(tmp_path: Path) -> None:
     """Both nodes launched and measured, the answer, then one byte changed: refused, in both ledgers."""
-    if (what := missing()) is not None:
-        pytest.skip(what)
+    need_swtpm()
     words = ["demo", "crosstab", "--attested", "--people", "2000", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", *words],

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.appraisals import BINDING, KEYS, binding_of, registry_of, room_of, value
 from tests.appraisals import PROGRAM as WORKER
 from tests.attestation_pki import NOW
+from tests.attestation_tpm import need_swtpm
 
 from hitoku.attestation import appraise as appraising
 from hitoku.attestation import judge as judging
@@ -31,7 +32,7 @@ from hitoku.attestation.ear import verify_ear
 from hitoku.attestation.evidence import Evidence, Kind
 from hitoku.attestation.policy import Policy
 from hitoku.attestation.program import event_digest, pcr_of
-from hitoku.attestation.swtpm import SwTpm, missing
+from hitoku.attestation.swtpm import SwTpm
 from hitoku.room.attestation import Authority
 
 CHAIN = ("pcr0", "pcr2", "pcr4", "pcr7", "pcr8", "pcr9")
@@ -223,9 +224,9 @@ def test_dev_evidence_needs_a_room_for_software_and_a_named_key_where_keys_are_n
         assert caught.value.code is code
 
 
-@pytest.mark.skipif(missing() is not None, reason=f"swtpm: {missing()} is not installed")
 def test_a_software_tpm_from_end_to_end():
     """Real commands, a real quote, the real verifier: the program in PCR 12, or another, or none."""
+    need_swtpm()
     program = hashlib.sha384(b"the worker").hexdigest()
     room = room_of(software=True).agreement
     registry = registry_of(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from tests.attestation_tpm import need_swtpm
 from tests.unit.attestation.handshakes import (
     PROGRAM,
     ROOM,
@@ -29,7 +30,7 @@ from hitoku.attestation.evidence import Evidence, Kind
 from hitoku.attestation.handshake import Initiator, Responder
 from hitoku.attestation.kem import SEALED_BYTES, KemKey, seal_for
 from hitoku.attestation.session import SESSION_ID_BYTES, Secrets
-from hitoku.attestation.swtpm import SwTpm, missing
+from hitoku.attestation.swtpm import SwTpm
 from hitoku.errors import InputError
 
 
@@ -224,8 +225,7 @@ def test_keys_rest_on_every_secret_on_the_order_and_on_the_transcript():
 
 @pytest.fixture(scope="module")
 def tpms() -> Iterator[tuple[SwTpm, SwTpm]]:
-    if (what := missing()) is not None:
-        pytest.skip(what)
+    need_swtpm()
     with SwTpm(certificate=False) as one, SwTpm(certificate=False) as two:
         yield one, two
 

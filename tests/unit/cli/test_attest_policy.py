@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.attestation_tpm import need_swtpm
 
 from hitoku.attestation.attest.dev import make_key_file
 from hitoku.attestation.launch import image
 from hitoku.attestation.program import Manifest, Measured, pcr_of, program_digest
-from hitoku.attestation.swtpm import SwTpm, missing
+from hitoku.attestation.swtpm import SwTpm
 
 PROGRAM = "ab" * 48
 
@@ -50,8 +51,8 @@ def test_collected_evidence_is_verified(hitoku, evidence):
     assert hitoku("attest", "verify", file, "--expect", f"report_data={'00' * 64}")[0] == 3
 
 
-@pytest.mark.skipif(missing() is not None, reason=f"swtpm: {missing()} is not installed")
 def test_a_tpm_attests_again_and_again(hitoku, tmp_path):
+    need_swtpm()
     file = tmp_path / "evidence.json"
     with SwTpm(certificate=False) as machine:
         common = [

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from tests.attestation_tpm import need_swtpm
 from tests.unit.attestation.brokers import (
     HOST,
     PROGRAM,
@@ -173,9 +174,9 @@ def test_settings_are_read_as_they_were_written(tmp_path):
     assert KeySettings().lines() == ["[keys]"]
 
 
-@pytest.mark.skipif(swtpm.missing() is not None, reason=swtpm.missing() or "")
 def test_t20_a_tpm_counts_what_cannot_be_undone(make, clock):
     """The whole directory is put back, file counter and all; the TPM still knows."""
+    need_swtpm()
     import shutil
 
     place = make(attested)
@@ -212,6 +213,7 @@ def test_a_tpm_that_is_not_there(place, clock, tmp_path):
 @pytest.mark.skipif(swtpm.missing() is not None, reason=swtpm.missing() or "")
 def test_a_tpm_gets_the_key_for_what_it_measured(make, clock):
     """A real TPM: its credential is opened, its quote of the program's PCR accepted, another refused."""
+    need_swtpm()
     with swtpm.SwTpm() as tpm:
         root = x509.load_pem_x509_certificates(tpm.chain)[-1].public_bytes(Encoding.DER)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.attestation_tpm import need_swtpm
 from tests.conformance import world as conformance
 from tests.conformance.questions import QUESTIONS
 from tests.enclaves import World, make, refer
 
 from hitoku.attestation.launch.image import measure
 from hitoku.attestation.program import pcr_of, program_digest
-from hitoku.attestation.swtpm import missing
 from hitoku.errors import InputError
 from hitoku.protections.enclave.starting import start_worker, worker_image
 from hitoku.room.agreement import Agreement
@@ -45,8 +45,7 @@ def tables() -> dict[str, pa.Table]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    if (what := missing()) is not None:
-        pytest.skip(what)
+    need_swtpm()
     program = program_digest(measure(worker_image("swtpm")))
     made = make(tmp_path_factory.mktemp("launched"), data(), tables(), program=None)
     refer(made, program, "tpm", measurements={"pcr12": [pcr_of(program)]})
