@@ -310,7 +310,7 @@ def test_every_flipped_byte_of_a_real_quote_is_refused():
 
 
 @needs_vectors
-def test_every_flipped_byte_of_real_measurements_is_refused():
+def test_flipped_bytes_of_real_measurements_are_refused():
     folder = VECTORS / "nvidia"
     chain = (folder / "hopperCertChain.txt").read_bytes()
     content = bytes.fromhex((folder / "hopperAttestationReport.txt").read_text())
