@@ -32,23 +32,23 @@ demo: $(BIN)/uv ## two companies, one question, no row shown
 	$(BIN)/hitoku demo tokens
 
 test: $(BIN)/uv ## the suite, less what takes long (`test-slow`) and what needs Spark (`test-spark`)
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra postgres --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra postgres --extra dev
 	@$(COMPILE)
 	cargo test --quiet --locked
 	$(BIN)/python -m pytest -m "not spark and not slow and not e2e" $(PYTEST_ARGS)
 
 test-slow: $(BIN)/uv ## nodes as processes, kills, load, fuzz, many instances
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev
 	@$(COMPILE)
 	$(BIN)/python -m pytest -m "(slow or e2e) and not spark" $(PYTEST_ARGS)
 
 test-spark: $(BIN)/uv ## what needs Spark 4 (a 456 MB download) and Java 17
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev --extra spark
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev --extra spark
 	@$(COMPILE)
 	$(BIN)/python -m pytest -m spark $(PYTEST_ARGS)
 
 lint: $(BIN)/uv ## types, style, layers
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -57,22 +57,22 @@ lint: $(BIN)/uv ## types, style, layers
 	cargo clippy --quiet --all-targets --locked -- -D warnings
 
 bench: $(BIN)/uv ## every benchmark, the full size
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev
 	@$(COMPILE)
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev
 	HITOKU_LONG=1 HITOKU_FUZZ=1000000 $(BIN)/python -m pytest -m "slow or not slow" $(PYTEST_ARGS)
 	$(BIN)/python benchmarks/crosstab.py --only 100k --only 1m --only 10m --only growth
 
 mutants: $(BIN)/uv ## how many of 300 small faults in disclosure/, the check and attestation/ the tests notice
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev
 	$(BIN)/python tests/mutation/run.py --seed 1 --mutants 300
 	$(BIN)/python tests/mutation/run.py --seed 1 --mutants 300 --over attestation
 
 docs: $(BIN)/uv ## the documentation, into site/
-	$(SYNC) --extra demo --extra febrl --extra attestation --extra dev
+	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev
 	$(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove what the build made

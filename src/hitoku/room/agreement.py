@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from hitoku import limits
 from hitoku.room.attestation import Attestation
 from hitoku.room.crosstab import Crosstab
+from hitoku.room.models import ServedModel
 from hitoku.room.rules import (
     AccessBudget,
     AggregateFunction,
@@ -425,6 +426,10 @@ class Agreement(_Part):
     """How people are recognised across tables in private cross statistics."""
     attestation: Annotated[Attestation | None, Field(exclude_if=_empty)] = None
     """Which evidence of what runs where counts, and who signs for programs."""
+    models: Annotated[
+        tuple[ServedModel, ...], Field(max_length=limits.MAX_ROOM_MODELS, exclude_if=_empty)
+    ] = ()
+    """Models that members' nodes serve: encrypted rows in, encrypted scores out."""
 
     def budget(self, owner: str, unit: str) -> Budget | None:
         """The owner's account for a unit, if it has one."""
@@ -442,6 +447,10 @@ class Agreement(_Part):
         """The template of that name, if there is one."""
         return next((t for t in self.templates if t.name == name), None)
 
+    def model(self, name: str) -> ServedModel | None:
+        """The served model of that name, if there is one."""
+        return next((m for m in self.models if m.name == name), None)
+
     def able(self, ability: Ability) -> tuple[Member, ...]:
         """The members that have an ability, in the order of the agreement."""
         return tuple(m for m in self.members if ability in m.abilities)
@@ -457,6 +466,7 @@ class Agreement(_Part):
             ("member keys", [m.key for m in self.members]),
             ("tables", [t.name for t in self.tables]),
             ("templates", [t.name for t in self.templates]),
+            ("models", [m.name for m in self.models]),
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"two {what} are the same")
@@ -473,6 +483,10 @@ class Agreement(_Part):
         self._check_privacy()
         self._check_crosstab()
         self._check_attestation()
+        for model in self.models:
+            unknown = [n for n in (model.owner, *model.askers) if self.member(n) is None]
+            if unknown:
+                raise ValueError(f"model {model.name!r}: owner and askers are members, {unknown} are none")
         for host in self.able(Ability.HOST):
             # A host with the room secret could try every phone number against the fingerprints.
             if host.name in self.owners():

@@ -5,6 +5,7 @@ A new version needs the signatures of the members *whose data or duty it touches
 
 - a table's owner, where the table, its columns, its rule or its access budgets change;
 - an account's owner, where its budget changes or comes or goes;
+- a model's owner, where a model that its node serves comes, goes or changes;
 - the member itself, where its key or abilities change or it comes or goes;
 - every owner of a table (before and after), where others' reach over their data changes: members,
   abilities, keys, settings, protections, templates, how answers leave, which evidence counts;
@@ -83,6 +84,7 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
     found += _tables(old, new)
     found += _budgets(old, new)
     found += _templates(old, new, owners)
+    found += _models(old, new)
     if old.crosstab != new.crosstab:
         # Every owner's: how people are recognised decides what all of them compute.
         found.append(_change("crosstab", _dump(old.crosstab), _dump(new.crosstab), owners))
@@ -203,6 +205,16 @@ def _templates(old: Agreement, new: Agreement, owners: frozenset[str]) -> list[C
         before, after = _dump(old.template(name)), _dump(new.template(name))
         if before != after:
             found.append(_change(f"templates.{name}", before, after, owners))
+    return found
+
+
+def _models(old: Agreement, new: Agreement) -> list[Change]:
+    found = []
+    for name in _union([m.name for m in old.models], [m.name for m in new.models]):
+        before, after = old.model(name), new.model(name)
+        if before != after:
+            touches = {m.owner for m in (before, after) if m is not None}
+            found.append(_change(f"models.{name}", _dump(before), _dump(after), touches))
     return found
 
 
