@@ -35,7 +35,7 @@ test: $(BIN)/uv ## the suite, less what takes long (`test-slow`) and what needs 
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra postgres --extra dev
 	@$(COMPILE)
 	cargo test --quiet --locked
-	$(BIN)/python -m pytest -m "not spark and not slow and not e2e" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not spark and not slow and not e2e" $(PYTEST_ARGS)
 
 test-slow: $(BIN)/uv ## nodes as processes, kills, load, fuzz, many instances
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra dev

@@ -41,6 +41,12 @@ MAX_TABLES: Final = 250
 MAX_TEMPLATES: Final = 250
 MAX_ROOM_MODELS: Final = 100
 MAX_MODEL_ROWS_PER_DAY: Final = 1_000_000_000
+MAX_CLIENT_SPEC_CHARS: Final = 1024 * 1024
+MAX_PREDICTION_ROWS: Final = 1_000_000
+MAX_KEPT_EVALUATION_KEYS: Final = 4
+"""Of one asker and model, at the model's owner."""
+MAX_PREDICTION_BYTES: Final = 2 * 1024 * 1024 * 1024
+"""Of one request's evaluation keys, encrypted rows, or encrypted scores."""
 MAX_TEMPLATE_PARAMETERS: Final = 100
 MAX_TABLE_COLUMNS: Final = 1_600
 MAX_NAME_CHARS: Final = 63
@@ -185,3 +191,15 @@ MAX_SEALING_KEYS: Final = 1_000
 ENCLAVE_STARTS_AT_ONCE: Final = 2
 MAX_HANDSHAKES_A_RUN: Final = 256
 MAX_SESSIONS_A_RUN: Final = 4
+
+# --- models for predictions on encrypted inputs (`inference.importing`) ---
+MAX_MODEL_BYTES: Final = 256 * 1024 * 1024
+"""Of a model's file, and of each file of weights beside it."""
+MAX_MODEL_PARTS: Final = 200_000
+"""Messages and strings in a model's file: nodes, attributes, tensors, names."""
+MAX_MODEL_NODES: Final = 10_000
+MAX_MODEL_VALUES: Final = 1 << 25
+"""Constants of all layers together."""
+MAX_LAYER_VALUES: Final = 1 << 22
+"""Values between two layers, for one sample."""
+MAX_MODEL_DIMENSIONS: Final = 8

@@ -63,6 +63,7 @@ class EntryKind(StrEnum):
     REVOCATION = "revocation"
     TOMBSTONE = "tombstone"
     REFERENCE = "reference"
+    PREDICTION = "prediction"
 
 
 @dataclass(frozen=True, slots=True)

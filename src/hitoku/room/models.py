@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which models members may have their rows scored by, and how much of a model its answers may tell.
+"""Which models members may have their rows scored by, and how much of a model its answers tell.
 
-The owner's node computes on encrypted rows and sees sizes and times alone. What an asker learns is the model's
+The owner's node computes on encrypted rows and sees sizes and times alone. An asker learns the model's
 client specification, whose hash all members sign, and one noisy score a row and output. Many scores together
 tell more and more of a model: that is what the limits here are for.
 """

@@ -20,12 +20,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from hitoku.errors import LimitError, RoomError
-from hitoku.room import keytables  # noqa: F401 (declares its tables)
+from hitoku.room import keytables, predictiontables  # noqa: F401 (they declare their tables)
 from hitoku.room.schema import metadata
 
 __all__ = ["SCHEMA_VERSION", "Store", "metadata"]
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """Revision of the newest migration; revisions sort as text."""
 
 # secure_delete: an answer that is deleted leaves no bytes behind in the file.

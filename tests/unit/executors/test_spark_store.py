@@ -35,7 +35,7 @@ def store(tmp_path: Path, keys: KeyFile) -> Store:
         pa.RecordBatch.from_pydict({"a": [1, 2, 3]}).slice(1, 1),
         pa.RecordBatch.from_pydict({"array": [1]}),
     ],
-    ids=repr,
+    ids=["integers", "binary", "empty", "batch", "slice", "named-array"],
 )
 def test_batches_and_arrays_come_back(value: pa.Array | pa.RecordBatch) -> None:
     again = unpacked(packed(value))

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.unit.room.test_changes import data
 
 from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import canonical_json
 from hitoku.room.changes import changes, must_sign
-from tests.unit.room.test_changes import data
 
 MODEL: dict[str, Any] = {
     "name": "fraud-score",
