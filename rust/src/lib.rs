@@ -6,6 +6,7 @@
 
 pub mod columns;
 pub mod group;
+pub mod ring;
 
 use pyo3::prelude::*;
 
@@ -15,5 +16,6 @@ use pyo3::prelude::*;
 fn core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     columns::register(m)?;
-    group::register(m)
+    group::register(m)?;
+    ring::register(m)
 }
