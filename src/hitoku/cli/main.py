@@ -68,6 +68,10 @@ def _app() -> Any:
     app.command(
         "hitoku.cli.attest:app", name="attest", help="Evidence of what runs where: verify, explain, make."
     )
+    app.command("hitoku.cli.model:app", name="model", help="Models for encrypted inputs.")
+    app.command(
+        "hitoku.cli.predict:predict", name="predict", help="Have encrypted rows scored by a member's model."
+    )
     app.command("hitoku.cli.demo:app", name="demo", help="See it work on real data.")
     app.command("hitoku.cli.doctor:doctor", name="doctor", help="Say what is missing on this machine.")
     return app

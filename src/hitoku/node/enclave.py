@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hitoku import ask as way
 from hitoku.errors import PeerError
 from hitoku.node.broker import refused_outside
+from hitoku.node.bulk import is_bulk
 from hitoku.node.offers import Offers
 from hitoku.node.onetime import OneTimeKeyFiles
 from hitoku.node.settings import SETTINGS_FILE, EnclaveSettings, NodeSettings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from hitoku.ask.common import Examined
     from hitoku.attestation.broker import Broker
     from hitoku.disclosure.answer import Answer
+    from hitoku.node.bulk import BulkShelf
     from hitoku.node.jobs import RunShelf
     from hitoku.ports import Clock, Parcels, Peers
     from hitoku.protections.enclave import Enclave
@@ -202,10 +204,10 @@ class _Own:
 
 
 class Shelves:
-    """A node's parcels: those of runs between two owners, and sealed tables for enclaves."""
+    """A node's parcels: those of runs between two owners, sealed tables for enclaves, and ciphertexts."""
 
-    def __init__(self, runs: RunShelf, offers: Offers) -> None:
-        self._runs, self._offers = runs, offers
+    def __init__(self, runs: RunShelf, offers: Offers, bulk: BulkShelf) -> None:
+        self._runs, self._offers, self._bulk = runs, offers, bulk
 
     def parcel(self, member: str, run: str, name: str) -> Path | None:
         """See `hitoku.transport.parcels.Shelf`.
@@ -213,16 +215,20 @@ class Shelves:
         Raises:
             Refusal: ``NO_SUCH_PARCEL``, ``RUN_ENDED``.
         """
+        if is_bulk(name):
+            return self._bulk.parcel(member, run, name)
         shelf = self._offers if self._offers.knows(run) else self._runs
         return shelf.parcel(member, run, name)
 
     def sealing(self, member: str, run: str, name: str) -> Sealing | None:
-        """See `hitoku.transport.sealed.SealingShelf`; what is for an enclave is sealed already."""
-        return None if self._offers.knows(run) else self._runs.sealing(member, run, name)
+        """See `hitoku.transport.sealed.SealingShelf`; what is for an enclave, and ciphertexts, are sealed."""
+        if is_bulk(name) or self._offers.knows(run):
+            return None
+        return self._runs.sealing(member, run, name)
 
     def left(self, member: str, run: str, name: str) -> None:
         """Some of a parcel is about to leave."""
-        if not self._offers.knows(run):
+        if not is_bulk(name) and not self._offers.knows(run):
             self._runs.left(member, run, name)
 
 

@@ -23,8 +23,11 @@ from hitoku.room.directory import Workspace
 from hitoku.transport.in_process import InProcessNetwork
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from hitoku.ask.preview import Preview
     from hitoku.disclosure.answer import Answer
+    from hitoku.node.predicting import Scored
     from hitoku.questions import Explanation
 
 __all__ = ["LocalNode", "RoomHandle", "open_room"]
@@ -168,6 +171,24 @@ class RoomHandle:
         try:
             noise = self._noise(sql, to, users_noise, epsilon)
             return preview(sql, self.room, self._peers, to, noise)
+        finally:
+            self._close()
+
+    def predict(self, model: str, rows: ArrayLike, *, progress: Progress | None = None) -> Scored:
+        """Have rows scored by a model that another member's node serves, without showing them.
+
+        Args:
+            model: the model's name in the room.
+            rows: [n, *shape of the model's input], numbers.
+            progress: hears about the phases.
+
+        Raises:
+            Refusal: the room or the model's owner does not allow it, or the day's rows are spent.
+            ModelError: rows that the model was not made for; nothing was sent then, and nothing charged.
+            PeerError: the model's owner cannot be reached or failed.
+        """
+        try:
+            return self._node.predict(model, rows, progress or self._progress)
         finally:
             self._close()
 

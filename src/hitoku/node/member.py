@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hitoku import ask as way
 from hitoku.errors import InputError, PeerError, Refusal
+from hitoku.node.bulk import BulkShelf
 from hitoku.node.enclave import KINDS as ENCLAVE_KINDS
 from hitoku.node.enclave import EnclaveDesk, Shelves
 from hitoku.node.engines import Engines
@@ -28,9 +29,12 @@ from hitoku.transport.heads import give_own_head
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
 from hitoku.transport.joining import give_room
 from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
+from hitoku.transport.predictions import KINDS as PREDICTION_KINDS
 from hitoku.transport.runs import Begin
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from hitoku.ask.common import Examined
     from hitoku.ask.partner import Partner, TakesPart
     from hitoku.ask.unsealed import Sealing
@@ -39,7 +43,9 @@ if TYPE_CHECKING:
     from hitoku.engine.tables import TableFile
     from hitoku.node.attested import AttestedRun
     from hitoku.node.broker import BrokerDesk
+    from hitoku.node.models import ModelDesk
     from hitoku.node.mutual import MutualAttestation
+    from hitoku.node.predicting import Scored
     from hitoku.protections.base import Protection
     from hitoku.protections.crosstab import Crosstab
     from hitoku.room.jobs import Jobs
@@ -80,7 +86,8 @@ class LocalNode:
         self.enclaves = EnclaveDesk(
             directory, self.room, lambda: self.records, clock, lambda: self.desk.broker, self._keep
         )
-        self.shelves = Shelves(self.shelf, self.enclaves.offers)
+        self.bulk = BulkShelf(directory.path / "predictions")
+        self.shelves = Shelves(self.shelf, self.enclaves.offers, self.bulk)
         self._parcels = network.parcels(directory.name, self.shelves)
         self._forget_tables(before)
 
@@ -138,6 +145,8 @@ class LocalNode:
                 return begun
         if kind in ENCLAVE_KINDS:
             return self.enclaves.answer(sender, message)
+        if kind in PREDICTION_KINDS and any(model.owner == me.name for model in agreement.models):
+            return self.models.answer(sender, message)
         computes = {Ability.HOST, Ability.COMPUTE} & set(me.abilities)
         if computes or me.name in agreement.owners():
             if kind == "hitoku/run-request/1":
@@ -185,6 +194,41 @@ class LocalNode:
         from hitoku.node.broker import BrokerDesk
 
         return BrokerDesk(self._directory, self.room, lambda: self.records, self._clock)
+
+    @cached_property
+    def models(self) -> ModelDesk:
+        """Where messages about models that this node serves arrive."""
+        from hitoku.node.models import ModelDesk
+        from hitoku.node.scoring import scorer
+
+        return ModelDesk(
+            self._directory, self.room, lambda: self.records, self._clock, self._parcels, self.bulk, scorer
+        )
+
+    def predict(self, model: str, rows: ArrayLike, progress: Progress) -> Scored:
+        """Have rows scored by another member's model; see `hitoku.node.predicting.Asker.predict`.
+
+        Raises:
+            HitokuError: as there.
+        """
+        from hitoku.node.predicting import Asker
+
+        asker = Asker(
+            self._directory,
+            self.room,
+            self.peers,
+            self._parcels,
+            self.records,
+            self.bulk,
+            self._clock,
+            progress,
+        )
+        return asker.predict(model, rows)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no run is under way here."""
+        return self.runs.idle and ("models" not in self.__dict__ or self.models.idle)
 
     @property
     def sealing(self) -> Sealing:

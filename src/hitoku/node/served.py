@@ -112,7 +112,7 @@ class ServedRoom:
     @property
     def idle(self) -> bool:
         """Whether nothing is being answered and nothing runs."""
-        return self._lanes.idle and (self._now is None or self._now.node.runs.idle)
+        return self._lanes.idle and (self._now is None or self._now.node.idle)
 
     def answer(self, sender: str, content: bytes) -> bytes:
         """Answer a message; called by a thread of the message's lane.
@@ -153,7 +153,7 @@ class ServedRoom:
             return False
         with self._turn:
             before = self._now
-            if self._running or (before is not None and not before.node.runs.idle):
+            if self._running or (before is not None and not before.node.idle):
                 return False
             self._changing = True
         try:
