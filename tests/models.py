@@ -29,7 +29,7 @@ def trained() -> tuple[Any, Any]:
 @cache
 def compiled() -> tuple[bytes, bytes]:
     """server.bundle and client.json of that model."""
-    from hitoku.inference.compile import compile
+    from hitoku.inference.compiler import compile
 
     model, rows = trained()
     plan = compile(model, rows, "throughput", 0.02)

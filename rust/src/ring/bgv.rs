@@ -9,8 +9,10 @@
 //! the values at its roots: slot j < N/2 at the 3^j-th power of the root, slot N/2 + j at the inverse
 //! of that. Rotations turn the two halves separately, and conjugation swaps them.
 //!
-//! Source: Brakerski, Gentry, Vaikuntanathan, ITCS 2012; modulus switching with the correction modulo
-//! t in RNS: Kim, Polyakov, Zucca, Asiacrypt 2021, section 3.2.
+//! Sources: Z. Brakerski, C. Gentry, V. Vaikuntanathan, "Fully Homomorphic Encryption without
+//! Bootstrapping", ITCS 2012; in residues A. Kim, Y. Polyakov, V. Zucca, "Revisiting Homomorphic
+//! Encryption Schemes for Finite Fields", ASIACRYPT 2021. Dividing a prime away without losing what the
+//! polynomial is modulo t is `keyswitch::divide`'s: the multiple of the prime that is taken off is one of t.
 
 use zeroize::Zeroize;
 

@@ -2,13 +2,21 @@
 //!
 //! One seed serves a whole batch: row r, component i takes stream r * STRIDE + i. A seed must never
 //! serve two batches (two plaintexts would differ by small noise alone); callers here draw it anew.
+//!
+//! **Argument** (IND-CPA; V. Lyubashevsky, C. Peikert, O. Regev, "On Ideal Lattices and Learning with
+//! Errors over Rings", EUROCRYPT 2010). Under the secret key: (-a s + f e + m, a) is a fresh RLWE sample
+//! with m added; the error factor f is a unit modulo every prime, so f times a sample is one. Under the
+//! public key: (b, a) looks uniform by RLWE under s; then (b u + f e0, a u + f e1) are two samples under
+//! the fresh ternary u. A simulator that knows the shape alone draws uniform residues. Expanding a from
+//! a public seed takes XChaCha20 for a random oracle.
 
 use zeroize::Zeroizing;
 
+use crate::ring::ckks::encode::Room;
 use crate::ring::fault::Fault;
 use crate::ring::keys::{PublicKey, STRIDE, SecretKey, add_error, fresh_bytes, lift};
 use crate::ring::parallel;
-use crate::ring::params::Params;
+use crate::ring::params::{Params, Scheme};
 use crate::ring::sample::{Expander, Seed};
 use crate::ring::vector;
 
@@ -46,6 +54,48 @@ pub fn symmetric(
             vector::neg_assign(modulus, place);
             add_error(params, component, &error, &mut room, place);
             vector::add_assign(modulus, place, &plain[row * size + component * n..][..n]);
+        }
+        Ok(())
+    })?;
+    Ok((first, seed))
+}
+
+/// CKKS: reals `[count][slots]` under the secret key; as encoding and `symmetric`, in one pass.
+pub fn symmetric_reals(
+    secret: &SecretKey,
+    values: &[f64],
+    scale: f64,
+    level: usize,
+    threads: usize,
+) -> Result<(Vec<u64>, [u8; 32]), Fault> {
+    let params: &Params = secret.params();
+    let (n, slots, size) = (params.n(), params.slots(), level * params.n());
+    if params.scheme != Scheme::Ckks || !values.len().is_multiple_of(slots) {
+        return Err(Fault::new("bad-shape"));
+    }
+    let count = values.len() / slots;
+    if count >= MOST_ROWS {
+        return Err(Fault::new("bad-shape"));
+    }
+    let (seed, noise) = (fresh_bytes()?, Seed::generate()?);
+    let mut first = parallel::words(count, size)?;
+    let room = || {
+        let words = (Zeroizing::new(vec![0; n]), Zeroizing::new(vec![0i8; n]));
+        (Room::new(params), words)
+    };
+    parallel::each_with(&mut first, size, threads, room, |room, row, out| {
+        let (room, (words, error)) = room;
+        room.round(params, &values[row * slots..][..slots], scale, level)
+            .map_err(|fault| Fault::at(fault.code, row))?;
+        Expander::new(&noise, NOISE, row as u64 * STRIDE).binomial(error);
+        room.add_error(error);
+        expand(params, &seed, row, level, out);
+        for (component, place) in out.chunks_exact_mut(n).enumerate() {
+            let modulus = params.modulus(component);
+            room.write(params, component, words);
+            vector::mul_assign(modulus, place, secret.residues(component));
+            vector::neg_assign(modulus, place);
+            vector::add_assign(modulus, place, words);
         }
         Ok(())
     })?;

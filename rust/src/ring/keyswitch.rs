@@ -2,8 +2,8 @@
 //!
 //! `keys.rs` has the method and its sources. Decomposing is the dear step and depends on the
 //! polynomial alone, so one decomposition serves many rotations (hoisting: S. Halevi, V. Shoup,
-//! "Faster Homomorphic Linear Transformations in HElib", CRYPTO 2018, ePrint 2018/244, section 5);
-//! sums may be formed modulo Q P and divided once (double hoisting: ePrint 2020/1203, section 4.3).
+//! "Faster Homomorphic Linear Transformations in HElib", CRYPTO 2018, ePrint 2018/244, section 4);
+//! sums may be formed modulo Q P and divided once (double hoisting: ePrint 2020/1203, section 4).
 
 use rayon::ThreadPool;
 
@@ -36,6 +36,14 @@ pub fn component(params: &Params, level: usize, place: usize) -> usize {
     }
 }
 
+/// The room's first words: it grows where it is too short and is never cleared.
+fn first_words(room: &mut Vec<u64>, words: usize) -> &mut [u64] {
+    if room.len() < words {
+        room.resize(words, 0);
+    }
+    &mut room[..words]
+}
+
 /// Digits of a polynomial `[level][N]` in NTT form.
 pub fn decompose(params: &Params, poly: &[u64], level: usize) -> Digits {
     let mut digits = Digits {
@@ -55,7 +63,7 @@ pub fn decompose_into(
     digits: &mut Digits,
 ) {
     let (n, level) = (params.n(), digits.level);
-    room.resize(level * n, 0);
+    let room = first_words(room, level * n);
     digits.residues.resize(level * (level + 1) * n, 0);
     rows(pool, room, n, |digit, coefficients| {
         coefficients.copy_from_slice(&poly[digit * n..][..n]);
@@ -115,7 +123,7 @@ pub fn inner_into(
     let before: Vec<&mut [u64]> = match galois {
         None => (0..=level).map(|_| [].as_mut_slice()).collect(),
         Some(_) => {
-            room.resize(room.len().max(2 * (level + 1) * n), 0);
+            let room = first_words(room, 2 * (level + 1) * n);
             room.chunks_exact_mut(2 * n).collect()
         }
     };
@@ -148,6 +156,73 @@ pub fn inner_into(
     });
 }
 
+/// `decompose` and `inner` in one, for a polynomial that meets one key: component by component, so that only
+/// one component's digits stand in memory, which then is the core's cache.
+pub fn switch_into(
+    params: &Params,
+    pool: Option<&ThreadPool>,
+    poly: &[u64],
+    key: &SwitchKey,
+    galois: Option<&Galois>,
+    room: &mut Vec<u64>,
+    sums: &mut Accumulators,
+) {
+    let (n, level) = (params.n(), sums.level);
+    for part in &mut sums.parts {
+        part.resize((level + 1) * n, 0);
+    }
+    let workers = pool.map_or(1, ThreadPool::current_num_threads);
+    let (coefficients, rooms) =
+        first_words(room, (level + workers * (level + 2)) * n).split_at_mut(level * n);
+    rows(pool, coefficients, n, |digit, coefficients| {
+        coefficients.copy_from_slice(&poly[digit * n..][..n]);
+        params.table(digit).inverse(coefficients);
+    });
+    let coefficients = &*coefficients;
+    let [first, second] = &mut sums.parts;
+    let places = first.chunks_exact_mut(n).zip(second.chunks_exact_mut(n));
+    let mut places: Vec<_> = places.enumerate().collect();
+    let mut shares: Vec<_> = places
+        .chunks_mut((level + 1).div_ceil(workers))
+        .zip(rooms.chunks_exact_mut((level + 2) * n))
+        .collect();
+    rows(pool, &mut shares, 1, |_, share| {
+        let (places, room) = &mut share[0];
+        let (digits, before) = room.split_at_mut(level * n);
+        for (place, (first, second)) in places.iter_mut() {
+            let at = component(params, level, *place);
+            let modulus = params.modulus(at);
+            for (digit, out) in digits
+                .chunks_exact_mut(n)
+                .enumerate()
+                .filter(|(d, _)| d != place)
+            {
+                let from = params.modulus(digit);
+                vector::lift_centred_to(modulus, out, &coefficients[digit * n..][..n], from);
+                params.table(at).forward(out);
+            }
+            let digit = |digit: usize| match digit == *place {
+                true => &poly[digit * n..][..n],
+                false => &digits[digit * n..][..n],
+            };
+            let triple = |at_digit: usize| {
+                let (b, a) = key.at(at_digit, at);
+                [digit(at_digit), b, a]
+            };
+            let triples: Vec<[&[u64]; 3]> = (0..level).map(triple).collect();
+            match galois {
+                None => vector::dot_two(modulus, first, second, &triples),
+                Some(galois) => {
+                    let (b, a) = before.split_at_mut(n);
+                    vector::dot_two(modulus, b, a, &triples);
+                    galois.permute(b, first);
+                    galois.permute(a, second);
+                }
+            }
+        }
+    });
+}
+
 /// Divides by P and rounds: `[level + 1][N]` modulo Q P to `[level][N]` modulo Q, NTT form.
 ///
 /// With an error factor f the multiple of P taken away is a multiple of f too, so that what the
@@ -172,7 +247,7 @@ pub fn divide(
     let n = params.n();
     let from = params.modulus(dropped);
     let factor = params.error_factor();
-    room.resize(n, 0);
+    let room = first_words(room, n);
     room.copy_from_slice(&last[..n]);
     params.table(dropped).inverse(room);
     if factor != 1 {
@@ -193,87 +268,4 @@ pub fn divide(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ring::parallel;
-    use crate::ring::params::tests::small;
-    use crate::ring::params::{Params, Scheme};
-    use crate::ring::sample::{Expander, Seed};
-
-    fn random(params: &Params, components: &[usize]) -> Vec<u64> {
-        let n = params.n();
-        let mut poly = vec![0; components.len() * n];
-        let seed = Seed::new([7; 32]);
-        for (&at, place) in components.iter().zip(poly.chunks_exact_mut(n)) {
-            Expander::new(&seed, b"test", at as u64).uniform(params.modulus(at), place);
-        }
-        poly
-    }
-
-    fn coefficients(params: &Params, at: usize, poly: &[u64]) -> Vec<i64> {
-        let mut poly = poly.to_vec();
-        params.table(at).inverse(&mut poly);
-        poly.into_iter()
-            .map(|x| params.modulus(at).centred(x))
-            .collect()
-    }
-
-    #[test]
-    fn a_digit_is_the_same_small_integer_for_every_component() {
-        let params = small(Scheme::Ckks);
-        let n = params.n();
-        for level in 1..=3 {
-            let poly = random(&params, &[0, 1, 2][..level]);
-            let digits = decompose(&params, &poly, level);
-            for digit in 0..level {
-                let own = coefficients(&params, digit, &poly[digit * n..][..n]);
-                for place in 0..=level {
-                    let at = component(&params, level, place);
-                    let words = &digits.residues[(digit * (level + 1) + place) * n..][..n];
-                    let expected = own.iter().map(|&x| params.modulus(at).reduce_signed(x));
-                    let mut words = words.to_vec();
-                    params.table(at).inverse(&mut words);
-                    assert!(expected.eq(words));
-                }
-            }
-            let pool = parallel::pool(2).unwrap();
-            let mut again = Digits {
-                level,
-                residues: Vec::new(),
-            };
-            decompose_into(&params, Some(&*pool), &poly, &mut Vec::new(), &mut again);
-            assert_eq!(again.residues, digits.residues);
-        }
-    }
-
-    #[test]
-    fn dividing_rounds_and_keeps_what_the_factor_sees() {
-        for (scheme, factor) in [(Scheme::Ckks, 1i128), (Scheme::Bgv(40_961), 40_961)] {
-            let params = small(scheme);
-            let n = params.n();
-            // One component and the special prime: small enough for 128-bit integers.
-            let poly = random(&params, &[0, 3]);
-            let (q, p) = (i128::from(params.primes[0]), i128::from(params.special));
-            let mut out = vec![0; n];
-            mod_down(&params, &poly, 1, &mut Vec::new(), &mut out);
-            let low = coefficients(&params, 0, &poly[..n]);
-            let high = coefficients(&params, 3, &poly[n..]);
-            let divided = coefficients(&params, 0, &out);
-            let inverse = i128::from(
-                params
-                    .modulus(3)
-                    .inverse(params.modulus(3).reduce(q as u64)),
-            );
-            for i in 0..n {
-                // x = low + q k with k = (high - low) / q modulo p.
-                let k = ((i128::from(high[i]) - i128::from(low[i])) * inverse).rem_euclid(p);
-                let x = i128::from(low[i]) + q * if k > p / 2 { k - p } else { k };
-                let rest = x - p * i128::from(divided[i]);
-                // The quotient wraps where x / p is near q / 2.
-                let rest = (rest + p * q / 2).rem_euclid(p * q) - p * q / 2;
-                assert_eq!(rest % factor, 0);
-                assert!(rest.abs() <= factor * (p / 2 + 1), "{i}");
-            }
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,13 @@
-//! Polynomial rings for computing on ciphertexts (CKKS, BGV). Own arithmetic, unaudited.
+//! Polynomial rings for computing on ciphertexts (CKKS, BGV). Own arithmetic, **unaudited**.
+//!
+//! Everything rests on decision RLWE with a ternary secret for the parameters that `params.rs` lets
+//! through, and key switching on circular security besides (`keys.rs`). The arguments stand where the
+//! samples are made: keys in `keys.rs`, ciphertexts in `encrypt.rs`, results that leave in
+//! `release.rs`, and why a CKKS decryption is nothing to publish in `ckks/mod.rs`.
+//!
+//! Secret: `SecretKey`, seeds of errors, errors, and plaintexts. No branch and no address depends on
+//! the first three; encoding and decoding of reals, which the key's holder does, promise nothing of
+//! the kind. Public: ciphertexts, all other keys, their seeds. No policy lives here.
 
 pub mod automorphism;
 pub mod bgv;

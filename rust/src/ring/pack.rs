@@ -96,7 +96,11 @@ mod tests {
             let residues: Vec<u64> = (0..64)
                 .map(|place| {
                     x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    if place % 9 == 0 { q.value() - 1 } else { x % q.value() }
+                    if place % 9 == 0 {
+                        q.value() - 1
+                    } else {
+                        x % q.value()
+                    }
                 })
                 .collect();
             let mut bytes = vec![0; size(q, 64).unwrap()];

@@ -3,9 +3,12 @@
 //! **Security.** Decision RLWE with a uniform ternary secret and errors of standard deviation 3.24 in
 //! the ring Z_QP[X] / (X^N + 1). `SECURITY` is the table of 128 bits (classical, ternary secret,
 //! sigma 3.2) of the Homomorphic Encryption Standard (HomomorphicEncryption.org, November 2018,
-//! section 2.1.4, table 1): the most bits that the modulus may have for each N. What counts is the
+//! section 2, table 1): the most bits that the modulus may have for each N. What counts is the
 //! largest modulus that anything is published under, that is the product of all data primes and the
-//! special prime, since key-switching keys live there. Nothing above the table is ever built.
+//! special prime, since key-switching keys live there. Nothing above the table is ever built. Later
+//! estimates (J.-P. Bossuat and others, "Security Guidelines for Implementing Homomorphic
+//! Encryption", ePrint 2024/463) allow about two per cent fewer bits, so that the table's last bits
+//! are worth slightly less than 128.
 
 use std::sync::Arc;
 

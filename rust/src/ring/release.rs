@@ -87,7 +87,9 @@ pub fn release(
 }
 
 fn add(params: &Params, zero: &[u64], out: &mut [u64], shape: Shape) {
-    let strips = out.chunks_exact_mut(shape.n).zip(zero.chunks_exact(shape.n));
+    let strips = out
+        .chunks_exact_mut(shape.n)
+        .zip(zero.chunks_exact(shape.n));
     for (at, (out, zero)) in strips.enumerate() {
         vector::add_assign(params.modulus(at % shape.level), out, zero);
     }
@@ -119,7 +121,11 @@ mod tests {
                 let (x, y) = (strips[at], strips[n + at]);
                 let times = q.mul(q.sub(y, q.reduce(x)), inverse);
                 let whole = i128::from(x) + i128::from(p.value()) * i128::from(times);
-                if whole > product / 2 { whole - product } else { whole }
+                if whole > product / 2 {
+                    whole - product
+                } else {
+                    whole
+                }
             })
             .collect()
     }
@@ -133,7 +139,12 @@ mod tests {
             let (n, level, factor) = (params.n(), 2, i128::from(params.error_factor()));
             // Phase 5000 in the constant coefficient of part 0: NTT form is 5000 everywhere.
             for parts in [2, 3] {
-                let shape = Shape { count: 2, parts, level, n };
+                let shape = Shape {
+                    count: 2,
+                    parts,
+                    level,
+                    n,
+                };
                 let mut x = vec![0u64; 2 * shape.row()];
                 for row in 0..2 {
                     x[row * shape.row()..][..shape.poly()].fill(5_000);
@@ -153,7 +164,11 @@ mod tests {
                         let flood = factor << bits;
                         // Re-randomisation adds less than 2^13 (two parts), 2^19 (three).
                         let rest = factor << if parts == 2 { 13 } else { 19 };
-                        assert!(noise.iter().all(|x| x.abs() <= flood + rest && x % factor == 0));
+                        assert!(
+                            noise
+                                .iter()
+                                .all(|x| x.abs() <= flood + rest && x % factor == 0)
+                        );
                         // Uniform: a quarter of the coefficients in each quarter of the range.
                         let low = noise.iter().filter(|&&x| x < -flood / 2).count();
                         let high = noise.iter().filter(|&&x| x > flood / 2).count();
@@ -172,14 +187,24 @@ mod tests {
         let public = SecretKey::generate(&params).unwrap().public_key().unwrap();
         let n = params.n();
         for (level, most) in [(1, 22), (2, 47)] {
-            let shape = Shape { count: 1, parts: 2, level, n };
+            let shape = Shape {
+                count: 1,
+                parts: 2,
+                level,
+                n,
+            };
             let x = vec![0; shape.row()];
             assert!(release(&public, &x, shape, most, 1).is_ok());
             let fault = release(&public, &x, shape, most + 1, 1).unwrap_err();
             assert_eq!(fault, Fault::at("flood-too-wide", most as usize));
             assert!(release(&public, &x, shape, u32::MAX - 4, 1).is_err());
         }
-        let shape = Shape { count: 1, parts: 1, level: 1, n };
+        let shape = Shape {
+            count: 1,
+            parts: 1,
+            level: 1,
+            n,
+        };
         assert!(release(&public, &vec![0; n], shape, 3, 1).is_err());
     }
 }

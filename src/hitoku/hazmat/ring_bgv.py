@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 from hitoku import _core
 from hitoku.executors.local import cores
 from hitoku.hazmat import ring_noise, ring_operations
+from hitoku.hazmat.ring_checks import checked_level, checked_scale
 from hitoku.hazmat.ring_errors import ParameterError, RingError, ring_kernel
 from hitoku.hazmat.ring_keys import SecretKey
 from hitoku.hazmat.ring_parameters import MAX_BITS, Parameters
-from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts, checked_level, checked_scale
+from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts
 
 __all__ = [
     "add",
@@ -203,8 +204,9 @@ def subtract(left: Ciphertexts, right: Ciphertexts, *, threads: int | None = Non
 
 
 def noise_budget(key: SecretKey, operand: Ciphertexts, *, threads: int | None = None) -> NDArray[np.float64]:
-    """By how many bits each ciphertext stays below half the modulus, float64[count]; near 0 it is lost.
+    """By how many bits each ciphertext stays below half the modulus, float64[count].
 
+    Below about 1 it is lost: a number that wrapped looks like one that nearly did.
     For the key's holder: it takes the secret key, and tells of the noise.
     """
     _batch(operand.params)

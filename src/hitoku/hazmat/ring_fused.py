@@ -18,10 +18,11 @@ import numpy as np
 
 from hitoku import _core
 from hitoku.executors.local import cores
+from hitoku.hazmat.ring_checks import Words, checked_level, kernel_of
 from hitoku.hazmat.ring_errors import RingError, ring_kernel
 from hitoku.hazmat.ring_operations import same_scale, scale_of_product
 from hitoku.hazmat.ring_parameters import Parameters
-from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts, Words, checked_level, kernel_of
+from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,11 +189,11 @@ class PointwiseProgram:
         """Makes `x` the next result of a run.
 
         Raises:
-            RingError: it has not 2 or 3 parts.
+            RingError: it has one part, as plaintexts have.
         """
         register = self._of(x)
-        if x.parts not in (2, 3):
-            raise RingError("bad-parts", f"results are ciphertexts of 2 or 3 parts, not {x.parts}")
+        if x.parts < 2:
+            raise RingError("bad-parts", f"results are ciphertexts of 2 parts or more, not {x.parts}")
         self._call(self._kernel.output, register)
         self._outputs.append(register)
 

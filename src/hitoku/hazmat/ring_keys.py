@@ -6,11 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hitoku import _core
 from hitoku.executors.local import cores
+from hitoku.hazmat.ring_checks import as_bytes, checked_reals, checked_steps, kernel_of
 from hitoku.hazmat.ring_errors import RingError, ring_kernel
 from hitoku.hazmat.ring_parameters import Parameters
-from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts, SeededCiphertexts, as_bytes, kernel_of
+from hitoku.hazmat.ring_values import (
+    Ciphertexts,
+    Plaintexts,
+    SeededCiphertexts,
+)
 
 __all__ = ["PublicKey", "RelinearisationKey", "RotationKeys", "SecretKey"]
 
@@ -198,7 +206,7 @@ class SecretKey(Key):
         Each has ``16 * levels * (levels + 1) * N`` bytes in memory.
         """
         with ring_kernel():
-            made = self.kernel.rotation_keys([int(step) for step in steps], threads or cores())
+            made = self.kernel.rotation_keys(checked_steps(steps), threads or cores())
             return RotationKeys(self.params, made)
 
     def encrypt(self, plaintexts: Plaintexts, *, threads: int | None = None) -> SeededCiphertexts:
@@ -211,6 +219,24 @@ class SecretKey(Key):
         with ring_kernel():
             first, seed = self.kernel.encrypt(plaintexts.residues, threads or cores())
         return SeededCiphertexts.trusted(self.params, first, seed, plaintexts.scale)
+
+    def encrypt_reals(
+        self,
+        values: NDArray[np.float64],
+        scale: float,
+        level: int | None = None,
+        *,
+        threads: int | None = None,
+    ) -> SeededCiphertexts:
+        """CKKS: `encode` and `encrypt` in one pass, faster and without the plaintexts in memory.
+
+        Raises:
+            RingError: as `encode`.
+        """
+        reals, scale, level = checked_reals(self.params, values, scale, level)
+        with ring_kernel():
+            first, seed = self.kernel.encrypt_reals(reals, scale, level, threads or cores())
+        return SeededCiphertexts.trusted(self.params, first, seed, scale)
 
     def decrypt(self, ciphertexts: Ciphertexts, *, threads: int | None = None) -> Plaintexts:
         """The plaintexts with their noise.

@@ -4,8 +4,8 @@
 A ciphertext decrypts to a polynomial with integer coefficients. Its noise is what they differ by from the
 encoded plaintext; all figures here are of coefficients, before any division by a scale. `worst` is a bound:
 no choice of keys, errors or roundings exceeds it. `deviation` is the standard deviation that the usual
-independence heuristic gives (A. Costache, N. P. Smart, CT-RSA 2016, section 4.2); single coefficients
-exceed it, seven-fold once in 10^11.
+independence heuristic gives (A. Costache, N. P. Smart, "Which Ring Based Somewhat Homomorphic Encryption
+Scheme is Best?", CT-RSA 2016); single coefficients exceed it, seven-fold once in 10^11.
 
 Of BGV take the whole decrypted polynomial `f m + t e` for noise, with a message of size zero: what must stay
 below half the modulus is the sum, and products multiply the sums.

@@ -13,10 +13,11 @@ from typing import Final
 
 from hitoku import _core
 from hitoku.executors.local import cores
+from hitoku.hazmat.ring_checks import checked_level, checked_steps
 from hitoku.hazmat.ring_errors import RingError, ring_kernel
 from hitoku.hazmat.ring_keys import RelinearisationKey, RotationKeys
 from hitoku.hazmat.ring_parameters import Parameters
-from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts, checked_level
+from hitoku.hazmat.ring_values import Ciphertexts, Plaintexts
 
 __all__ = [
     "add",
@@ -52,7 +53,10 @@ def scale_of_product(params: Parameters, left: float, right: float) -> float:
     """The scale of a product: of BGV modulo the plain modulus."""
     if params.plain_modulus is not None:
         return float(int(left) * int(right) % params.plain_modulus)
-    return left * right
+    scale = left * right
+    if not math.isfinite(scale):
+        raise RingError("bad-scale", "the product of the scales is too large for float64: rescale first")
+    return scale
 
 
 def scale_of_quotient(params: Parameters, scale: float, prime: int) -> float:
@@ -229,7 +233,7 @@ def rotate_many(
         raise RingError("bad-key", "this takes RotationKeys")
     keys._fits(operand.params)
     slots = operand.params.degree // 2
-    turned = [int(step) % slots for step in steps]
+    turned = [step % slots for step in checked_steps(steps)]
     wanted = [step for step in turned if step]
     if not wanted:
         return [operand] * len(turned)

@@ -10,11 +10,12 @@ import numpy as np
 
 from hitoku import _core
 from hitoku.executors.local import cores
+from hitoku.hazmat.ring_checks import checked_level, kernel_of
 from hitoku.hazmat.ring_errors import RingError, ring_kernel
 from hitoku.hazmat.ring_keys import RotationKeys
 from hitoku.hazmat.ring_operations import scale_of_product
 from hitoku.hazmat.ring_parameters import Parameters
-from hitoku.hazmat.ring_values import Ciphertexts, checked_level, kernel_of
+from hitoku.hazmat.ring_values import Ciphertexts
 
 __all__ = ["Diagonals", "Transform", "transform"]
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.unit.hazmat.seal import Seal
 
 from hitoku import _core
@@ -191,6 +193,22 @@ def test_what_is_deterministic_gives_the_same_residues(request, scheme):
     same_residues(both, ring.add_plain(here_x, plain), do("add_plain", x, theirs))
     same_residues(both, ring.subtract_plain(here_x, plain), do("sub_plain", x, theirs))
     same_residues(both, ring.multiply_plain(here_x, plain), do("multiply_plain", x, theirs))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_residues_at_their_edges_are_rounded_as_there(ckks, seed):
+    """Coefficients of 0, 1, halves and the largest, in any mixture over the primes."""
+    random, params = np.random.default_rng(seed), ckks.params
+    edges = [np.array([0, 1, q // 2 - 1, q // 2, q // 2 + 1, q - 2, q - 1], np.uint64) for q in params.primes]
+    words = np.stack([random.choice(edge, (2, params.degree)) for edge in edges], axis=1)
+    theirs = ckks.seal.ciphertext(words, SCALE)
+    ours = ckks.here(theirs)
+    assert np.array_equal(_core.ring_transform(params.kernel, ours.residues[0], False, 1), words)
+    same_residues(ckks, ring.rescale(ours), ckks.seal.do("rescale_to_next", theirs))
+    same_residues(ckks, ring.negate(ours), ckks.seal.do("negate", theirs))
+    same_residues(ckks, ring.add(ours, ours), ckks.seal.do("add", theirs, theirs))
+    same_residues(ckks, ring.square(ours), ckks.seal.do("square", theirs))
 
 
 def test_key_switching_agrees_within_its_noise(ckks):

@@ -109,7 +109,6 @@ def test_who_is_not_named_is_refused(world, clock, me):
 
 def test_the_owner_refuses_who_is_not_named_whatever_its_node_says(world, clock):
     """The asker's own check is a courtesy; a changed asker meets the owner's."""
-    _, rows = trained()
     handle = open_room(world.path, "host", clock=clock)
     message = {"kind": "hitoku/model-request/1", "room": agreement_hash(world.agreement), "model": "score"}
     with pytest.raises(Refusal) as caught:

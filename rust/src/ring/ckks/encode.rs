@@ -1,14 +1,21 @@
 //! Vectors of reals to polynomials and back. A real is an integer divided by the scale.
 
-use crate::ring::ckks::crt::Crt;
-use crate::ring::fault::Fault;
-use crate::ring::params::{MOST_PRIMES, Params};
+use zeroize::Zeroize;
 
-/// Room for one vector's coefficients, to be used again.
+use crate::ring::ckks::crt;
+use crate::ring::fault::Fault;
+use crate::ring::modulus::Modulus;
+use crate::ring::params::Params;
+use crate::ring::vector;
+
+/// Room for one vector's coefficients, to be used again. Wiped when dropped.
 pub struct Room {
     re: Vec<f64>,
     im: Vec<f64>,
     residues: Vec<u64>,
+    words: Vec<u64>,
+    /// Where all coefficients are small: the modulus whose residues of them stand in `words`.
+    narrow: Option<Modulus>,
 }
 
 impl Room {
@@ -17,14 +24,121 @@ impl Room {
             re: vec![0.0; params.slots()],
             im: vec![0.0; params.slots()],
             residues: Vec::new(),
+            words: Vec::new(),
+            narrow: None,
         }
     }
 }
 
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.re.zeroize();
+        self.im.zeroize();
+        self.residues.zeroize();
+        self.words.zeroize();
+    }
+}
+
+/// To the nearest integer, ties to even, as float64 addition does it; not for NaN.
+#[inline(always)]
+fn round(x: f64) -> f64 {
+    const WHOLE: f64 = (1u64 << 52) as f64;
+    let shift = WHOLE.copysign(x);
+    if x.abs() < WHOLE {
+        (x + shift) - shift
+    } else {
+        x
+    }
+}
+
+/// An odd number above twice the sizes that take the short way: integers stand as their residues modulo it.
+const NARROW: u64 = (1 << 50) - 1;
+
+/// The largest error that `Room::add_error` takes.
+const MOST_ERROR: f64 = 127.0;
+
+impl Room {
+    /// Rounds `values * scale` to a polynomial's coefficients, which stay here.
+    ///
+    /// Faults: `not-finite`, and `too-large` where a coefficient is not below half the modulus, so
+    /// that it would wrap.
+    pub fn round(
+        &mut self,
+        params: &Params,
+        values: &[f64],
+        scale: f64,
+        level: usize,
+    ) -> Result<(), Fault> {
+        let (n, slots) = (params.n(), params.slots());
+        for (&at, &value) in params.embedding.order().iter().zip(values) {
+            self.re[at as usize] = value;
+        }
+        self.im.fill(0.0);
+        params.embedding.inverse(&mut self.re, &mut self.im);
+        let factor = scale / slots as f64;
+        let (mut most, mut finite) = (0.0f64, true);
+        for x in self.re.iter_mut().chain(self.im.iter_mut()) {
+            *x = round(*x * factor);
+            // A NaN would be lost in `max`.
+            finite &= x.is_finite();
+            most = most.max(x.abs());
+        }
+        if !finite {
+            return Err(Fault::new("not-finite"));
+        }
+        let half = params.primes[..level]
+            .iter()
+            .map(|&p| p as f64)
+            .product::<f64>()
+            / 2.0;
+        // The margin covers the rounding of `half` itself.
+        if most >= half * (1.0 - 1e-12) || most >= 2f64.powi(126) {
+            return Err(Fault::new("too-large"));
+        }
+        self.narrow =
+            Modulus::new(NARROW).filter(|narrow| most + MOST_ERROR < (narrow.value() / 2) as f64);
+        if let Some(narrow) = self.narrow {
+            self.words.resize(n, 0);
+            let coefficients = self.re.iter().chain(&self.im);
+            for (word, &x) in self.words.iter_mut().zip(coefficients) {
+                let x = x as i64;
+                *word = (x as u64).wrapping_add(narrow.value() & ((x >> 63) as u64));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds small errors to the coefficients, without a branch on them.
+    pub fn add_error(&mut self, error: &[i8]) {
+        self.residues.resize(error.len(), 0);
+        if let Some(narrow) = self.narrow {
+            vector::from_small(narrow, error, &mut self.residues);
+            vector::add_assign(narrow, &mut self.words, &self.residues);
+        } else {
+            // Two's complement, to be added to 128-bit numbers.
+            for (place, &error) in self.residues.iter_mut().zip(error) {
+                *place = i64::from(error) as u64;
+            }
+        }
+    }
+
+    /// The coefficients' residues modulo one component, in NTT form.
+    pub fn write(&self, params: &Params, component: usize, out: &mut [u64]) {
+        let modulus = params.modulus(component);
+        if let Some(narrow) = self.narrow {
+            vector::lift_centred_to(modulus, out, &self.words, narrow);
+        } else {
+            let coefficients = self.re.iter().chain(&self.im);
+            let errors = self.residues.iter().copied().chain(std::iter::repeat(0));
+            for ((place, &x), error) in out.iter_mut().zip(coefficients).zip(errors) {
+                *place = modulus.reduce_signed_wide(x as i128 + i128::from(error as i64));
+            }
+        }
+        params.table(component).forward(out);
+    }
+}
+
 /// Rounds `values * scale` to a polynomial and writes its `level` residues in NTT form.
-///
-/// Faults: `not-finite`, and `too-large` where a coefficient is not below half the modulus, so that
-/// it would wrap.
 pub fn encode(
     params: &Params,
     values: &[f64],
@@ -33,49 +147,10 @@ pub fn encode(
     room: &mut Room,
     out: &mut [u64],
 ) -> Result<(), Fault> {
-    let slots = params.slots();
-    for (&at, &value) in params.embedding.order().iter().zip(values) {
-        room.re[at as usize] = value;
-    }
-    room.im.fill(0.0);
-    params.embedding.inverse(&mut room.re, &mut room.im);
-    let factor = scale / slots as f64;
-    let mut most = 0.0f64;
-    for x in room.re.iter_mut().chain(room.im.iter_mut()) {
-        *x = (*x * factor).round_ties_even();
-        // A NaN would be lost in `max`.
-        most = if x.is_finite() {
-            most.max(x.abs())
-        } else {
-            f64::INFINITY
-        };
-        if most == f64::INFINITY {
-            return Err(Fault::new("not-finite"));
-        }
-    }
-    let half = params.primes[..level]
-        .iter()
-        .map(|&p| p as f64)
-        .product::<f64>()
-        / 2.0;
-    // The margin covers the rounding of `half` itself.
-    if most >= half * (1.0 - 1e-12) || most >= 2f64.powi(126) {
-        return Err(Fault::new("too-large"));
-    }
-    let narrow = most < 2f64.powi(62);
+    room.round(params, values, scale, level)?;
+    room.residues.clear();
     for (component, place) in out.chunks_exact_mut(params.n()).enumerate() {
-        let modulus = params.modulus(component);
-        let coefficients = room.re.iter().chain(&room.im);
-        if narrow {
-            for (place, &x) in place.iter_mut().zip(coefficients) {
-                *place = modulus.reduce_signed(x as i64);
-            }
-        } else {
-            for (place, &x) in place.iter_mut().zip(coefficients) {
-                *place = modulus.reduce_signed_wide(x as i128);
-            }
-        }
-        params.table(component).forward(place);
+        room.write(params, component, place);
     }
     Ok(())
 }
@@ -95,18 +170,10 @@ pub fn decode(
     for (component, residues) in room.residues.chunks_exact_mut(n).enumerate() {
         params.table(component).inverse(residues);
     }
-    let crt = Crt::new(params, level);
-    let mut digits = [0; MOST_PRIMES];
-    for i in 0..n {
-        crt.digits(|component| room.residues[component * n + i], &mut digits);
-        let negative = crt.centre(&mut digits);
-        let value = crt.to_float(&digits) / scale;
-        let value = if negative { -value } else { value };
-        if i < slots {
-            room.re[i] = value;
-        } else {
-            room.im[i - slots] = value;
-        }
+    crt::balance(params, &mut room.residues, &mut room.words);
+    for (at, half) in [(0, &mut room.re), (slots, &mut room.im)] {
+        crt::balanced_to_float(params, &room.residues, at, half);
+        half.iter_mut().for_each(|x| *x /= scale);
     }
     params.embedding.forward(&mut room.re, &mut room.im);
     for (&at, value) in params.embedding.order().iter().zip(out) {
@@ -145,6 +212,49 @@ mod tests {
                     .fold(0.0, f64::max);
                 // Rounding: N coefficients of at most 1/2 each, typically their square root's size.
                 assert!(worst < 200.0 / scale + 1e-12, "{level} {bits} {worst}");
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_is_that_of_the_standard_library() {
+        let whole = (1u64 << 52) as f64;
+        for x in [
+            0.0,
+            0.5,
+            1.5,
+            2.5,
+            0.49999999999999994,
+            1e9 + 0.5,
+            whole - 0.5,
+            whole,
+            1e300,
+        ] {
+            for x in [x, -x, x * 0.7, x * 1.1] {
+                assert_eq!(round(x), x.round_ties_even());
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_and_the_wide_way_meet() {
+        let params = small(Scheme::Ckks);
+        let (n, room) = (params.n(), &mut Room::new(&params));
+        // Constants just below and above the border between the two.
+        let border = (NARROW / 2) as f64;
+        for x in [
+            border - 3.0,
+            border + 3.0,
+            3.0 - border,
+            -border - 3.0,
+            0.0,
+            -1.0,
+        ] {
+            let mut poly = vec![0; 3 * n];
+            encode(&params, &vec![x; n / 2], 1.0, 3, room, &mut poly).unwrap();
+            for (at, words) in poly.chunks_exact(n).enumerate() {
+                let expected = params.modulus(at).reduce_signed(x as i64);
+                assert!(words.iter().all(|&word| word == expected), "{x}");
             }
         }
     }

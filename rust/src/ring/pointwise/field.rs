@@ -61,10 +61,21 @@ mod tests {
             for _ in 0..5_000 {
                 x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let near = (x >> 13) as i64 % q as i64;
-                sums.extend([near, -near, near << 11, -(near << 11), most - near, near - most]);
+                sums.extend([
+                    near,
+                    -near,
+                    near << 11,
+                    -(near << 11),
+                    most - near,
+                    near - most,
+                ]);
             }
             for sum in sums {
-                assert_eq!(field.reduce(sum), sum.rem_euclid(q as i64) as u64, "{sum} {q}");
+                assert_eq!(
+                    field.reduce(sum),
+                    sum.rem_euclid(q as i64) as u64,
+                    "{sum} {q}"
+                );
             }
         }
     }

@@ -14,7 +14,9 @@ use super::{simd_avx2, simd_avx512};
 /// Residues that every loop takes at a time; a block is a multiple of it.
 pub const STEP: usize = 32;
 
-/// One part of a matrix product. `bias` is empty, or one residue for each output or for all.
+/// A matrix product of all parts. `bias`, for part 0, is empty, or one residue for each output or for all.
+///
+/// A group's weights are used for one part after another while they are in the first-level cache.
 pub fn matrix(
     path: Path,
     field: Field,
@@ -25,8 +27,9 @@ pub fn matrix(
     block: usize,
 ) {
     assert!(block.is_multiple_of(STEP));
-    assert_eq!(x.len(), plan.inputs * block);
-    assert_eq!(out.len(), plan.outputs * block);
+    let parts = x.len() / (plan.inputs * block);
+    assert_eq!(x.len(), parts * plan.inputs * block);
+    assert_eq!(out.len(), parts * plan.outputs * block);
     match path {
         #[cfg(target_arch = "x86_64")]
         Path::Avx512 => simd_avx512::matrix(field, plan, x, out, block),
@@ -34,15 +37,28 @@ pub fn matrix(
         Path::Avx2 => simd_avx2::matrix(field, plan, x, out, block),
         _ => {
             for group in &plan.groups {
-                for place in 0..group.rows.len() {
-                    row(field, plan, group, place, x, out, block);
+                for (x, out) in parts_of(plan, x, out, block) {
+                    for place in 0..group.rows.len() {
+                        row(field, plan, group, place, x, out, block);
+                    }
                 }
             }
         }
     }
     if !bias.is_empty() {
-        add_scalars(field, bias, out, block);
+        add_scalars(field, bias, &mut out[..plan.outputs * block], block);
     }
+}
+
+/// Each part's factors and results.
+pub fn parts_of<'a>(
+    plan: &Plan,
+    x: &'a [u64],
+    out: &'a mut [u64],
+    block: usize,
+) -> impl Iterator<Item = (&'a [u64], &'a mut [u64])> {
+    x.chunks_exact(plan.inputs * block)
+        .zip(out.chunks_exact_mut(plan.outputs * block))
 }
 
 /// One row of a group, in i64: a segment's sum stays below 2^51, a total below 2^62 (`plan`).
@@ -120,6 +136,14 @@ pub fn square(path: Path, field: Field, x: [&[u64]; 2], out: [&mut [u64]; 3]) {
     vector::mul_assign_with(path, q, last, x[1]);
 }
 
+/// Asks for words that will be read soon, where that helps.
+pub fn prefetch(x: &[u64]) {
+    #[cfg(target_arch = "x86_64")]
+    simd_avx512::prefetch(x);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
+}
+
 /// Copies words and gives the largest.
 pub fn copy(path: Path, from: &[u64], out: &mut [u64]) -> u64 {
     assert_eq!(from.len(), out.len());
@@ -127,6 +151,8 @@ pub fn copy(path: Path, from: &[u64], out: &mut [u64]) -> u64 {
     if path == Path::Avx512 && from.len().is_multiple_of(STEP) {
         return simd_avx512::copy(from, out);
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = path;
     out.copy_from_slice(from);
     from.iter().fold(0, |most, &x| most.max(x))
 }

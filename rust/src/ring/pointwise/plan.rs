@@ -19,9 +19,9 @@
 //! together at the end. Three limbs of 17 bits take any weight of 32 bits: 2^17 2^31 < 2^51.
 
 use super::field::Field;
+use super::sparse::Sparse;
 use crate::ring::modulus::MOST_BITS;
 use crate::ring::ntt::Path;
-use super::sparse::Sparse;
 
 const SEGMENT: u64 = (1 << 51) - 1;
 const TOTAL: u64 = (1 << 62) - (1 << MOST_BITS);
@@ -64,7 +64,11 @@ pub struct Plan {
 impl Plan {
     /// A plan for `matrix` over all of `fields`.
     pub fn new(matrix: &Sparse, fields: &[Field], path: Path) -> Self {
-        let most = fields.iter().map(|field| field.modulus.value()).max().unwrap_or(1);
+        let most = fields
+            .iter()
+            .map(|field| field.modulus.value())
+            .max()
+            .unwrap_or(1);
         let (limbs, limb_bits) = (1..=3)
             .filter_map(|limbs| Some((cost(matrix, limbs, most)?, limbs)))
             .min()
@@ -127,7 +131,12 @@ fn together(matrix: &Sparse, width: usize) -> Vec<Vec<u32>> {
     order.sort_by_key(|&row| {
         let columns = matrix.columns(row as usize);
         let middle = columns.get(columns.len() / 2).copied();
-        (middle, columns.first().copied(), columns.last().copied(), row)
+        (
+            middle,
+            columns.first().copied(),
+            columns.last().copied(),
+            row,
+        )
     });
     let mut taken = vec![false; order.len()];
     let mut groups = Vec::new();
@@ -246,9 +255,10 @@ fn segments(weights: &[i32], width: usize, factor: u64) -> Vec<Segment> {
     let count = entries.len();
     for (at, entry) in entries.enumerate() {
         let side = |weight: i32| usize::from(weight < 0);
-        let full = entry.iter().zip(&sums).any(|(&weight, sum)| {
-            sum[side(weight)] + u64::from(weight.unsigned_abs()) > limit
-        });
+        let full = entry
+            .iter()
+            .zip(&sums)
+            .any(|(&weight, sum)| sum[side(weight)] + u64::from(weight.unsigned_abs()) > limit);
         if full {
             close(at, &mut sums);
         }
@@ -355,6 +365,10 @@ mod tests {
         let matrix = Sparse::new(100, &starts, &columns, &weights).unwrap();
         let plan = Plan::new(&matrix, &[Field::new(12_289).unwrap()], Path::Scalar);
         assert_eq!(plan.groups.len(), 20);
-        assert!(plan.groups.iter().all(|g| g.rows.len() == 5 && g.columns.len() == 9));
+        assert!(
+            plan.groups
+                .iter()
+                .all(|g| g.rows.len() == 5 && g.columns.len() == 9)
+        );
     }
 }

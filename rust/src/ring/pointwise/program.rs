@@ -17,6 +17,8 @@ use crate::ring::ntt::Path;
 pub const MOST_PARTS: usize = 8;
 pub const MOST_COUNT: usize = 1 << 20;
 pub const MOST_OPERATIONS: usize = 1 << 16;
+/// Operations of a program whose registers are placed by size.
+const MOST_SORTED: usize = 1 << 12;
 
 /// A register's number: operations are numbered in order, and each makes one register.
 pub type Register = usize;
@@ -320,31 +322,39 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// First fit over the registers' lives: a register's place is free again after its last use.
+    /// The largest registers are placed first, each as low as those allow whose lives meet its own: it
+    /// lives from its operation to the last one that reads it.
     pub fn new(program: &Program) -> Self {
         let last = program.last_uses();
-        let mut live: Vec<(Range<usize>, usize)> = vec![];
-        let mut places = Vec::with_capacity(program.ops.len());
+        let size = |register: usize| program.shapes[register].strips();
+        let mut order: Vec<usize> = (0..last.len()).collect();
+        // Very long programs are placed in order: the other way's time grows with the square.
+        if order.len() <= MOST_SORTED {
+            order.sort_by_key(|&register| std::cmp::Reverse(size(register)));
+        }
+        let mut places = vec![0..0; last.len()];
         let mut strips = 0;
-        for (at, shape) in program.shapes.iter().enumerate() {
-            // A register that this operation reads for the last time is still in use while it runs.
-            live.retain(|(_, until)| *until >= at);
-            let size = shape.strips();
-            let start = live
-                .iter()
-                .try_fold(0, |start, (place, _)| {
-                    if start + size <= place.start {
-                        Err(start)
-                    } else {
-                        Ok(place.end)
-                    }
-                })
-                .unwrap_or_else(|start| start);
-            let place = start..start + size;
+        // (place, birth, last use), by place.
+        let mut placed: Vec<(Range<usize>, usize, usize)> = Vec::with_capacity(last.len());
+        for register in order {
+            let mut start = 0;
+            for (place, birth, until) in &placed {
+                if last[register] < *birth || *until < register {
+                    continue;
+                }
+                if start + size(register) <= place.start {
+                    break;
+                }
+                start = start.max(place.end);
+            }
+            let place = start..start + size(register);
             strips = strips.max(place.end);
-            let index = live.partition_point(|(other, _)| other.start < place.start);
-            live.insert(index, (place.clone(), last[at]));
-            places.push(place);
+            places[register] = place.clone();
+            let index = placed.partition_point(|(other, ..)| other.start < start);
+            placed.insert(index, (place, register, last[register]));
+            if program.ops.len() > MOST_SORTED {
+                placed.retain(|(.., until)| *until >= register);
+            }
         }
         Self { places, strips }
     }

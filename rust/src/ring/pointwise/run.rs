@@ -14,6 +14,8 @@ use crate::ring::vector;
 /// Bytes of scratch memory of a thread to aim at: what the second-level cache of a core of the last
 /// years holds beside the weights.
 const ROOM: usize = 1 << 20;
+/// Strips of an input that are asked for before they are read.
+const AHEAD: usize = 12;
 const MOST_BLOCK: usize = 512;
 /// Words of output that a task writes one after the other.
 const STRETCH: usize = 256;
@@ -25,7 +27,11 @@ pub fn block_of(strips: usize, n: usize) -> usize {
     let fits = ROOM / (8 * strips.max(1)) / STEP * STEP;
     // A power of two divides N.
     let most = MOST_BLOCK.min(n);
-    if fits <= STEP { STEP } else { (1 << fits.ilog2()).min(most) }
+    if fits <= STEP {
+        STEP
+    } else {
+        (1 << fits.ilog2()).min(most)
+    }
 }
 
 /// Bytes of scratch memory of a thread, and residues to a block.
@@ -61,7 +67,11 @@ pub fn run(
     }
     let layout = Layout::new(program);
     let block = block_of(layout.strips, n);
-    if layout.strips.checked_mul(8 * block).is_none_or(|room| room > MOST_ROOM) {
+    if layout
+        .strips
+        .checked_mul(8 * block)
+        .is_none_or(|room| room > MOST_ROOM)
+    {
         return Err(Fault::new("no-memory"));
     }
     let shapes: Vec<Shape> = program
@@ -88,7 +98,15 @@ pub fn run(
             tasks[at % (level * per_prime)].places.push(place);
         }
     }
-    let machine = Machine { program, layout: &layout, inputs, n, level, block, stretch };
+    let machine = Machine {
+        program,
+        layout: &layout,
+        inputs,
+        n,
+        level,
+        block,
+        stretch,
+    };
     if threads == 1 {
         let mut scratch = Scratch::new(layout.strips * block)?;
         for task in &mut tasks {
@@ -97,10 +115,12 @@ pub fn run(
     } else {
         parallel::pool(threads)?.install(|| {
             let rooms = || Scratch::new(layout.strips * block);
-            tasks.par_iter_mut().try_for_each_init(rooms, |scratch, task| match scratch {
-                Ok(scratch) => machine.stretch(task, scratch.words()),
-                Err(fault) => Err(*fault),
-            })
+            tasks
+                .par_iter_mut()
+                .try_for_each_init(rooms, |scratch, task| match scratch {
+                    Ok(scratch) => machine.stretch(task, scratch.words()),
+                    Err(fault) => Err(*fault),
+                })
         })?;
     }
     drop(tasks);
@@ -118,7 +138,11 @@ impl Scratch {
     fn new(size: usize) -> Result<Self, Fault> {
         let memory = parallel::words(1, size + 7)?;
         let start = memory.as_ptr().align_offset(64).min(7);
-        Ok(Self { memory, start, size })
+        Ok(Self {
+            memory,
+            start,
+            size,
+        })
     }
 
     fn words(&mut self) -> &mut [u64] {
@@ -194,13 +218,19 @@ impl Machine<'_> {
         let of = |register: usize| (rest.get(self.words(register)), self.shape(register));
         match &self.program.ops()[register] {
             Op::Input(input) => {
-                let strips = self.inputs[*input].chunks_exact(self.n);
-                let strips = strips.skip(prime).step_by(self.level).enumerate();
+                // Strips lie far apart: no hardware foresees the next one.
+                let strip = |at: usize| {
+                    let place = (at * self.level + prime) * self.n + start;
+                    &self.inputs[*input][place..place + block]
+                };
                 let mut most = 0;
-                for (at, strip) in strips {
+                for at in 0..shape.strips() {
+                    if at + AHEAD < shape.strips() {
+                        kernels::prefetch(strip(at + AHEAD));
+                    }
                     let (index, part) = (at / shape.parts, at % shape.parts);
                     let out = &mut out[(part * shape.count + index) * block..][..block];
-                    most = most.max(kernels::copy(path, &strip[start..start + block], out));
+                    most = most.max(kernels::copy(path, strip(at), out));
                 }
                 // Every word must be a residue: the kernels' bounds rest on it.
                 if most >= field.modulus.value() {
@@ -208,13 +238,8 @@ impl Machine<'_> {
                 }
             }
             Op::Matrix(a, plan, bias) => {
-                let (x, of_x) = of(*a);
-                let parts = x.chunks_exact(of_x.count * block);
-                for (at, (x, out)) in parts.zip(out.chunks_exact_mut(part)).enumerate() {
-                    let bias = bias.as_ref().filter(|_| at == 0);
-                    let bias = bias.map_or(&[][..], |bias| &bias.residues[prime]);
-                    kernels::matrix(path, field, plan, x, bias, out, block);
-                }
+                let bias = bias.as_ref().map_or(&[][..], |bias| &bias.residues[prime]);
+                kernels::matrix(path, field, plan, of(*a).0, bias, out, block);
             }
             Op::Square(a) => {
                 let (x, of_x) = of(*a);

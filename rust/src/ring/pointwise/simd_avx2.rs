@@ -10,20 +10,20 @@
 use std::arch::x86_64::*;
 
 use super::field::Field;
+use super::kernels;
 use super::plan::{Group, Plan};
 use crate::ring::ntt::Path;
 
-/// Registers of four residues in a step, and rows whose sums stay in registers.
-const LANES: usize = 4;
+/// Registers of four residues in a step: with six rows the sums take twelve of sixteen registers.
+const LANES: usize = 2;
 const STEP: usize = 4 * LANES;
-const ROWS: usize = 3;
 /// The bits of 2^52 as a double: the mantissa below them is an integer.
 const EXPONENT: i64 = 0x4330_0000_0000_0000;
 const TWO_52: f64 = 4_503_599_627_370_496.0;
 
 type Row = [__m256d; LANES];
 
-/// One part of a matrix product; sizes as `kernels::matrix` has checked them.
+/// All parts of a matrix product; sizes as `kernels::matrix` has checked them.
 pub fn matrix(field: Field, plan: &Plan, x: &[u64], out: &mut [u64], block: usize) {
     assert!(Path::Avx2.is_available());
     // SAFETY: the processor has the features, as was just asserted.
@@ -33,57 +33,59 @@ pub fn matrix(field: Field, plan: &Plan, x: &[u64], out: &mut [u64], block: usiz
 #[target_feature(enable = "avx2,fma")]
 fn matrix_wide(field: Field, plan: &Plan, x: &[u64], out: &mut [u64], block: usize) {
     for group in &plan.groups {
-        for first in (0..group.rows.len()).step_by(ROWS) {
-            match group.rows.len() - first {
-                1 => rows::<1>(field, plan, group, first, x, out, block),
-                2 => rows::<2>(field, plan, group, first, x, out, block),
-                _ => rows::<ROWS>(field, plan, group, first, x, out, block),
+        for (x, out) in kernels::parts_of(plan, x, out, block) {
+            match (group.rows.len(), plan.limbs > 1) {
+                (1, false) => rows::<1, false>(field, plan, group, x, out, block),
+                (2, false) => rows::<2, false>(field, plan, group, x, out, block),
+                (3, false) => rows::<3, false>(field, plan, group, x, out, block),
+                (4, false) => rows::<4, false>(field, plan, group, x, out, block),
+                (5, false) => rows::<5, false>(field, plan, group, x, out, block),
+                (6, false) => rows::<6, false>(field, plan, group, x, out, block),
+                (1, true) => rows::<1, true>(field, plan, group, x, out, block),
+                (2, true) => rows::<2, true>(field, plan, group, x, out, block),
+                (3, true) => rows::<3, true>(field, plan, group, x, out, block),
+                (4, true) => rows::<4, true>(field, plan, group, x, out, block),
+                (5, true) => rows::<5, true>(field, plan, group, x, out, block),
+                (6, true) => rows::<6, true>(field, plan, group, x, out, block),
+                (width, _) => unreachable!("a group of {width} rows"),
             }
         }
     }
 }
 
+/// All rows of a group at once: each factor is loaded and converted once for G rows.
 #[target_feature(enable = "avx2,fma")]
-fn rows<const G: usize>(
+fn rows<const G: usize, const CUT: bool>(
     field: Field,
     plan: &Plan,
     group: &Group,
-    first: usize,
     x: &[u64],
     out: &mut [u64],
     block: usize,
 ) {
+    assert!(group.reach() < plan.inputs && plan.inputs * block <= x.len());
     let q = field.modulus;
     let unit = q.reduce(1 << plan.limb_bits);
-    let width = group.rows.len();
-    let zero = [[_mm256_setzero_pd(); LANES]; G];
+    let words = group.words.as_chunks::<G>().0;
     let mask = _mm256_set1_epi64x((1 << plan.limb_bits) - 1);
-    let exponent = _mm256_set1_epi64x(EXPONENT);
-    let two_52 = _mm256_set1_pd(TWO_52);
     let prime = _mm256_set1_pd(q.value() as f64);
     let inverse = _mm256_set1_pd(1.0 / q.value() as f64);
+    // `block` is a multiple of `kernels::STEP` and so of this one.
     for offset in (0..block).step_by(STEP) {
         let mut results = [[0u64; STEP]; G];
         for limb in (0..plan.limbs as u32).rev() {
             let shift = _mm_cvtsi64_si128(i64::from(limb * plan.limb_bits));
-            let mut total = zero;
+            let mut total = [[_mm256_setzero_pd(); LANES]; G];
             let mut start = 0;
             for segment in &group.segments {
-                let mut sums = zero;
-                for at in start..segment.end {
-                    let weights = &group.words[at * width + first..][..G];
-                    let place = group.columns()[at] as usize * block + offset;
-                    let factors = &x[place..place + STEP];
-                    for (lane, four) in factors.as_chunks::<4>().0.iter().enumerate() {
-                        let cut = _mm256_and_si256(_mm256_srl_epi64(load(four), shift), mask);
-                        let whole = _mm256_castsi256_pd(_mm256_or_si256(cut, exponent));
-                        let factor = _mm256_sub_pd(whole, two_52);
-                        for (sums, &weight) in sums.iter_mut().zip(weights) {
-                            let weight = _mm256_set1_pd(f64::from_bits(weight));
-                            sums[lane] = _mm256_fmadd_pd(factor, weight, sums[lane]);
-                        }
-                    }
-                }
+                let entries = start..segment.end;
+                let columns = &group.columns()[entries.clone()];
+                // SAFETY: every column is below `plan.inputs` (`Group::reach`), so its strip of `block`
+                // words lies in `x`; the step at `offset` lies in the strip.
+                let sums = unsafe {
+                    let x = x.as_ptr().add(offset);
+                    sums::<G, CUT>(x, block, columns, &words[entries], shift, mask)
+                };
                 start = segment.end;
                 for (totals, sums) in total.iter_mut().zip(&sums) {
                     for (total, &sum) in totals.iter_mut().zip(sums) {
@@ -96,10 +98,51 @@ fn rows<const G: usize>(
                 finish(field, unit, totals, results);
             }
         }
-        for (results, &row) in results.iter().zip(&group.rows[first..]) {
+        for (&row, results) in group.rows.iter().zip(&results) {
             out[row as usize * block + offset..][..STEP].copy_from_slice(results);
         }
     }
+}
+
+/// The sums of a segment.
+///
+/// # Safety
+/// 8 words must be readable at `x + column * block` for every column.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn sums<const G: usize, const CUT: bool>(
+    x: *const u64,
+    block: usize,
+    columns: &[u32],
+    words: &[[u64; G]],
+    shift: __m128i,
+    mask: __m256i,
+) -> [Row; G] {
+    let exponent = _mm256_set1_epi64x(EXPONENT);
+    let two_52 = _mm256_set1_pd(TWO_52);
+    let mut sums = [[_mm256_setzero_pd(); LANES]; G];
+    for (&column, weights) in columns.iter().zip(words) {
+        // SAFETY: the caller's promise; the product fits, being an offset into a slice.
+        let x = unsafe { x.add((column as usize).wrapping_mul(block)) };
+        let mut factors = [_mm256_setzero_pd(); LANES];
+        for (lane, factor) in factors.iter_mut().enumerate() {
+            // SAFETY: as above; no alignment is asked for.
+            let mut words = unsafe { _mm256_loadu_si256(x.add(4 * lane).cast()) };
+            if CUT {
+                words = _mm256_and_si256(_mm256_srl_epi64(words, shift), mask);
+            }
+            // 2^52 + x as a double, less 2^52.
+            let whole = _mm256_castsi256_pd(_mm256_or_si256(words, exponent));
+            *factor = _mm256_sub_pd(whole, two_52);
+        }
+        for row in 0..G {
+            let weight = _mm256_set1_pd(f64::from_bits(weights[row]));
+            for lane in 0..LANES {
+                sums[row][lane] = _mm256_fmadd_pd(factors[lane], weight, sums[row][lane]);
+            }
+        }
+    }
+    sums
 }
 
 /// `result := result * unit + total`, for totals of magnitude below 2q.
@@ -126,13 +169,6 @@ fn reduce(sum: __m256d, prime: __m256d, inverse: __m256d) -> __m256d {
     const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
     let quotient = _mm256_round_pd::<NEAREST>(_mm256_mul_pd(sum, inverse));
     _mm256_fnmadd_pd(quotient, prime, sum)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load(x: &[u64; 4]) -> __m256i {
-    // SAFETY: 32 bytes are readable there; no alignment is asked for.
-    unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
 }
 
 #[inline]

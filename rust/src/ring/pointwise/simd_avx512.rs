@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::field::Field;
-use super::kernels::STEP;
+use super::kernels::{self, STEP};
 use super::plan::{Group, Plan};
 use crate::ring::modulus::Modulus;
 use crate::ring::ntt::Path;
@@ -29,7 +29,7 @@ struct Wide {
     low: __m512i,
 }
 
-/// One part of a matrix product; sizes as `kernels::matrix` has checked them.
+/// All parts of a matrix product; sizes as `kernels::matrix` has checked them.
 pub fn matrix(field: Field, plan: &Plan, x: &[u64], out: &mut [u64], block: usize) {
     assert!(Path::Avx512.is_available());
     // SAFETY: the processor has the features, as was just asserted.
@@ -50,6 +50,14 @@ pub fn copy(from: &[u64], out: &mut [u64]) -> u64 {
     unsafe { copy_wide(from, out) }
 }
 
+/// Asks for words that will be read soon.
+pub fn prefetch(x: &[u64]) {
+    for line in x.chunks(8) {
+        // SAFETY: every x86-64 processor has the instruction, and it may be given any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+}
+
 #[target_feature(enable = "avx512f")]
 fn copy_wide(from: &[u64], out: &mut [u64]) -> u64 {
     let mut most = _mm512_setzero_si512();
@@ -66,20 +74,22 @@ fn copy_wide(from: &[u64], out: &mut [u64]) -> u64 {
 fn matrix_wide(field: Field, plan: &Plan, x: &[u64], out: &mut [u64], block: usize) {
     let wide = Wide::new(field);
     for group in &plan.groups {
-        match (group.rows.len(), plan.limbs > 1) {
-            (1, false) => rows::<1, false>(wide, plan, group, x, out, block),
-            (2, false) => rows::<2, false>(wide, plan, group, x, out, block),
-            (3, false) => rows::<3, false>(wide, plan, group, x, out, block),
-            (4, false) => rows::<4, false>(wide, plan, group, x, out, block),
-            (5, false) => rows::<5, false>(wide, plan, group, x, out, block),
-            (6, false) => rows::<6, false>(wide, plan, group, x, out, block),
-            (1, true) => rows::<1, true>(wide, plan, group, x, out, block),
-            (2, true) => rows::<2, true>(wide, plan, group, x, out, block),
-            (3, true) => rows::<3, true>(wide, plan, group, x, out, block),
-            (4, true) => rows::<4, true>(wide, plan, group, x, out, block),
-            (5, true) => rows::<5, true>(wide, plan, group, x, out, block),
-            (6, true) => rows::<6, true>(wide, plan, group, x, out, block),
-            (width, _) => unreachable!("a group of {width} rows"),
+        for (x, out) in kernels::parts_of(plan, x, out, block) {
+            match (group.rows.len(), plan.limbs > 1) {
+                (1, false) => rows::<1, false>(wide, plan, group, x, out, block),
+                (2, false) => rows::<2, false>(wide, plan, group, x, out, block),
+                (3, false) => rows::<3, false>(wide, plan, group, x, out, block),
+                (4, false) => rows::<4, false>(wide, plan, group, x, out, block),
+                (5, false) => rows::<5, false>(wide, plan, group, x, out, block),
+                (6, false) => rows::<6, false>(wide, plan, group, x, out, block),
+                (1, true) => rows::<1, true>(wide, plan, group, x, out, block),
+                (2, true) => rows::<2, true>(wide, plan, group, x, out, block),
+                (3, true) => rows::<3, true>(wide, plan, group, x, out, block),
+                (4, true) => rows::<4, true>(wide, plan, group, x, out, block),
+                (5, true) => rows::<5, true>(wide, plan, group, x, out, block),
+                (6, true) => rows::<6, true>(wide, plan, group, x, out, block),
+                (width, _) => unreachable!("a group of {width} rows"),
+            }
         }
     }
 }
@@ -165,11 +175,11 @@ unsafe fn sums<const G: usize, const CUT: bool>(
         // SAFETY: the caller's promise; the product fits, being an offset into a slice.
         let x = unsafe { x.add((column as usize).wrapping_mul(block)) };
         let mut factors = [_mm512_setzero_si512(); LANES];
-        for lane in 0..LANES {
+        for (lane, factor) in factors.iter_mut().enumerate() {
             // SAFETY: as above; no alignment is asked for.
-            factors[lane] = unsafe { _mm512_loadu_si512(x.add(8 * lane).cast()) };
+            *factor = unsafe { _mm512_loadu_si512(x.add(8 * lane).cast()) };
             if CUT {
-                factors[lane] = _mm512_and_si512(_mm512_srl_epi64(factors[lane], shift), mask);
+                *factor = _mm512_and_si512(_mm512_srl_epi64(*factor, shift), mask);
             }
         }
         for row in 0..G {

@@ -69,7 +69,8 @@ impl Sparse {
 
     /// One row of ones: the sum of all inputs.
     pub fn ones(inputs: usize) -> Result<Self, Fault> {
-        let columns: Vec<u32> = (0..u32::try_from(inputs).map_err(|_| Fault::new("matrix-shape"))?).collect();
+        let columns: Vec<u32> =
+            (0..u32::try_from(inputs).map_err(|_| Fault::new("matrix-shape"))?).collect();
         Self::new(inputs, &[0, inputs as u64], &columns, &vec![1; inputs])
     }
 

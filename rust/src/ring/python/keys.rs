@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use numpy::PyArrayDyn;
+use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::arrays::{self, Words};
+use super::arrays::{self, Reals, Words};
 use super::params::PyParams;
 use crate::ring::automorphism::Galois;
 use crate::ring::fault::Fault;
@@ -91,6 +91,33 @@ impl PySecretKey {
         let (words, shape) = arrays::plaintexts(key.params(), &plain)?;
         let (first, seed) = py.detach(|| encrypt::symmetric(&key, words, shape.level, threads))?;
         let first = arrays::array(py, first, &[shape.count, shape.level, shape.n])?;
+        Ok((first, PyBytes::new(py, &seed)))
+    }
+
+    /// Reals `[count][slots]`: first halves `[count][level][N]` and the seed of the second.
+    fn encrypt_reals<'py>(
+        &self,
+        py: Python<'py>,
+        values: Reals<'py>,
+        scale: f64,
+        level: usize,
+        threads: usize,
+    ) -> PyResult<(Bound<'py, PyArrayDyn<u64>>, Bound<'py, PyBytes>)> {
+        let key = self.key()?;
+        let params = key.params();
+        let [count, slots] = *values.shape() else {
+            return Err(Fault::new("bad-shape").into());
+        };
+        if slots != params.slots() || !(1..=params.levels()).contains(&level) {
+            return Err(Fault::new("bad-shape").into());
+        }
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(Fault::new("bad-scale").into());
+        }
+        let values = arrays::slice(&values)?;
+        let (first, seed) =
+            py.detach(|| encrypt::symmetric_reals(&key, values, scale, level, threads))?;
+        let first = arrays::array(py, first, &[count, level, params.n()])?;
         Ok((first, PyBytes::new(py, &seed)))
     }
 

@@ -106,7 +106,9 @@ impl PyProgram {
     }
 
     fn take(&mut self, a: usize, indices: PyReadonlyArray1<'_, u32>) -> PyResult<usize> {
-        let indices = indices.as_slice().map_err(|_| Fault::new("not-contiguous"))?;
+        let indices = indices
+            .as_slice()
+            .map_err(|_| Fault::new("not-contiguous"))?;
         Ok(self.program.take(a, indices)?)
     }
 

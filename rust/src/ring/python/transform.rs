@@ -33,7 +33,11 @@ impl PyTransform {
     ) -> PyResult<Self> {
         let places: Vec<Place> = places
             .into_iter()
-            .map(|(target, source, step)| Place { target, source, step })
+            .map(|(target, source, step)| Place {
+                target,
+                source,
+                step,
+            })
             .collect();
         let values = arrays::slice(&values)?;
         let params = Arc::clone(&params.0);
@@ -76,7 +80,11 @@ impl PyTransform {
                 || (found.1.params.primes == map.params.primes
                     && found.1.params.special == map.params.special
                     && found.1.params.log_n == map.params.log_n);
-            if same { Ok(found) } else { Err(Fault::new("other-parameters")) }
+            if same {
+                Ok(found)
+            } else {
+                Err(Fault::new("other-parameters"))
+            }
         };
         let made = py.detach(|| map.apply(words, key, threads))?;
         arrays::array(py, made, &[map.targets, 2, map.level, n])
