@@ -29,10 +29,10 @@ def trained() -> tuple[Any, Any]:
 @cache
 def compiled() -> tuple[bytes, bytes]:
     """server.bundle and client.json of that model."""
-    from hitoku.inference.compiler import compile
+    from hitoku.inference.compiler import compile as compile_model
 
     model, rows = trained()
-    plan = compile(model, rows, "throughput", 0.02)
+    plan = compile_model(model, rows, "throughput", 0.02)
     return plan.bundle().to_bytes(), plan.client.to_json().encode()
 
 

@@ -78,13 +78,13 @@ def attack(content: bytes, decode: Callable[[bytes], object], times: int) -> Non
 
 def test_hostile_frames() -> None:
     frame = pack(Kind.REQUEST, bytes(range(32)), [bytes(50), bytes(7)])
-    attack(frame, lambda data: unpack(data, Kind.REQUEST, 2, 4096), INPUTS // 4)
+    attack(frame, lambda data: unpack(data, Kind.REQUEST, 2, 4096), INPUTS // 10)
 
 
 def test_hostile_requests() -> None:
     one = served("table", "latency")
     admitted = one.server.admit(one.keys)
-    attack(one.client.encrypt(one.x[:1]), lambda data: one.server.run(data, admitted), EACH // 4)
+    attack(one.client.encrypt(one.x[:1]), lambda data: one.server.run(data, admitted), EACH // 10)
 
 
 def test_hostile_keys() -> None:

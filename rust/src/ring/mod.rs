@@ -22,6 +22,7 @@ pub mod keyswitch;
 pub mod modulus;
 pub mod ntt;
 pub mod pack;
+mod pages;
 pub mod parallel;
 pub mod params;
 pub mod pointwise;

@@ -12,6 +12,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::ring::fault::Fault;
+use crate::ring::pages::prefer_huge;
 
 const MOST_THREADS: usize = 1_024;
 
@@ -57,7 +58,9 @@ pub fn words(rows: usize, size: usize) -> Result<Vec<u64>, Fault> {
         .map_err(|_| Fault::new("no-memory"))?;
     drop(probe);
     // Fresh pages come zeroed from the system: this writes nothing.
-    Ok(vec![0; total])
+    let mut out = vec![0; total];
+    prefer_huge(&mut out);
+    Ok(out)
 }
 
 /// Zeroes for `rows * size` reals; a size that does not fit is a fault, not an abort.

@@ -196,7 +196,15 @@ def debug(folder: Path, *, rows: Path, json_: Json = False) -> int:
 
 
 @app.command
-def serve(folder: Path, *, member: Path, name: str, json_: Json = False) -> int:
+def serve(
+    folder: Path,
+    *,
+    member: Path,
+    name: str,
+    asker: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    rows_per_day: int = 10_000,
+    json_: Json = False,
+) -> int:
     """Put a compiled model into a member's directory, for its node to serve, and say what the room needs.
 
     Parameters
@@ -207,6 +215,10 @@ def serve(folder: Path, *, member: Path, name: str, json_: Json = False) -> int:
         The member's directory.
     name
         The model's name in the room.
+    asker
+        A member that may ask; may be given more than once. Goes into what is printed, as do:
+    rows_per_day
+        How many rows each may have scored a day. A batch is charged as many as it has room for.
     json_
         Print one JSON object.
     """
@@ -229,16 +241,16 @@ def serve(folder: Path, *, member: Path, name: str, json_: Json = False) -> int:
         write_whole(place / file, (folder / file).read_bytes())
     digest = "sha256:" + hashlib.sha256((place / CLIENT).read_bytes()).hexdigest()
     rounding = _rounding(width)
-    entry = {"name": name, "owner": owner.name, "client": digest, "askers": [], "rows_per_day": 10_000}
-    entry["rounding"] = rounding
+    entry: dict[str, Any] = {"name": name, "owner": owner.name, "client": digest, "askers": list(asker)}
+    entry |= {"rows_per_day": rows_per_day, "rounding": rounding}
     if json_:
         sys.stdout.write(json.dumps({"model": entry, "noise_width": width}) + "\n")
         return 0
     sys.stdout.write(
-        f"{owner.name} serves {name}, its scores with noise {width:.3g} wide. The room says who may ask:\n"
+        f"# {owner.name} serves {name}, its scores with noise {width:.3g} wide. For `hitoku room models`:\n"
         "models:\n"
         f"  - name: {name}\n    owner: {owner.name}\n    client: {digest}\n"
-        f'    askers: []\n    rows_per_day: 10000\n    rounding: "{rounding}"\n'
+        f'    askers: [{", ".join(asker)}]\n    rows_per_day: {rows_per_day}\n    rounding: "{rounding}"\n'
     )
     return 0
 
@@ -267,7 +279,7 @@ def _report(folder: Path) -> Report:
     path = folder / _REPORT
     try:
         found = Report.from_json(path.read_text("utf-8"))
-        if not isinstance(found.data, dict) or not _KEYS <= set(found.data):
+        if not isinstance(found.data, dict) or not set(found.data) >= _KEYS:
             raise ValueError
         return found
     except OSError as error:

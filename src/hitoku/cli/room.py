@@ -40,6 +40,7 @@ for _module, _name, _help in (
     ("join", "join", "Take the next step into a room that one is invited into."),
     ("join", "pull", "Get the newest version of a room from the other members."),
     ("room_attestation", "attestation", "Say which evidence of what runs where counts in a room."),
+    ("room_models", "models", "Say who may have rows scored by which model."),
 ):
     app.command(f"hitoku.cli.{_module}:{_name}", name=_name, help=_help)
 
@@ -315,6 +316,12 @@ def words_of(room: Room) -> list[str]:
             continue
         rule = table.rule.model_dump(mode="json", exclude_none=True)
         lines += [f"  {key}: {_brief(value)}" for key, value in rule.items() if value not in ([], None)]
+    for model in agreement.models:
+        lines += [
+            f"model {model.name} of {model.owner}:",
+            f"  may ask: {', '.join(model.askers)}; {model.rows_per_day:,} rows a day each",
+            f"  every score has noise at least {model.rounding} wide",
+        ]
     return lines + _evidence(agreement)
 
 

@@ -67,6 +67,8 @@ def _table(path: Path) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         table = pa.csv.read_csv(path) if path.suffix == ".csv" else pa.parquet.read_table(path)
     except pa.ArrowInvalid:
         raise InputError(f"{path}: is no {path.suffix[1:]} file with a value in every column") from None
+    if not table.num_rows:
+        raise InputError(f"{path}: has no rows")
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         kind = column.type

@@ -24,7 +24,7 @@ from hitoku.inference.errors import ModelError
 from hitoku.inference.specification import MAX_SPECIFICATION_BYTES, ClientSpec
 from hitoku.inference.wire import ID_BYTES, Kind, pack, unpack
 
-__all__ = ["Client"]
+__all__ = ["Client", "read_specification"]
 
 _REMEMBERED: Final = 4096
 
@@ -116,9 +116,8 @@ class Client:
                 trusted.
         """
         spec = self.spec
-        params, degree = spec.params, spec.params.degree
-        most = 4096 + 2 * spec.answer_count * params.levels * degree * 8
-        frame = unpack(answer, Kind.ANSWER, 1, most, spec.circuit)
+        params = spec.params
+        frame = unpack(answer, Kind.ANSWER, 1, self.most_answer_bytes, spec.circuit)
         ciphertexts = _read(lambda: ring.Ciphertexts.from_bytes(params, bytes(frame.sections[0])), "answer")
         if (ciphertexts.count, ciphertexts.level) != (spec.answer_count, spec.answer_level) or not np.isclose(
             ciphertexts.scale, spec.answer_scale, rtol=1e-9
@@ -142,6 +141,18 @@ class Client:
         return post.apply(self.spec.scores.post, self.decrypt(answer, samples))
 
     @property
+    def most_answer_bytes(self) -> int:
+        """No answer is larger."""
+        spec = self.spec
+        return 4096 + 2 * spec.answer_count * spec.params.levels * spec.params.degree * 8
+
+    @property
+    def most_request_bytes(self) -> int:
+        """No request is larger, and encrypting one takes about as much memory."""
+        spec = self.spec
+        return 4096 + spec.encoder.count * spec.level * spec.params.degree * 8
+
+    @property
     def samples_per_request(self) -> int:
         """How many samples one request holds."""
         return self.spec.encoder.samples
@@ -151,12 +162,21 @@ def _spec(spec: ClientSpec | str | Path) -> ClientSpec:
     if isinstance(spec, ClientSpec):
         return spec
     if isinstance(spec, Path) or not spec.lstrip().startswith("{"):
-        try:
-            with Path(spec).open("rb") as file:
-                return ClientSpec.from_json(file.read(MAX_SPECIFICATION_BYTES + 1))
-        except OSError as error:
-            raise ModelError("FILE", f"cannot be read ({error.strerror})", where=f"{spec}") from None
+        return read_specification(Path(spec))
     return ClientSpec.from_json(spec)
+
+
+def read_specification(path: Path) -> ClientSpec:
+    """A client specification from its file.
+
+    Raises:
+        ModelError: as `ClientSpec.from_json`, or the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return ClientSpec.from_json(file.read(MAX_SPECIFICATION_BYTES + 1))
+    except OSError as error:
+        raise ModelError("FILE", f"cannot be read ({error.strerror})", where=f"{path}") from None
 
 
 def _read(decode: Any, where: str) -> Any:

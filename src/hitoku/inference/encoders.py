@@ -190,7 +190,7 @@ def _damaged(name: str) -> ModelError:
 def bounds_of(low: Floats, high: Floats) -> tuple[Floats, Floats]:
     """Bounds widened to numbers of one or two digits: they tell little of the samples they come from."""
     span = np.maximum(high - low, np.maximum(np.abs(low), np.abs(high)) * 1e-3)
-    span[span == 0.0] = 1.0
+    span[span < 1e-290] = 1.0  # a difference too small to divide by is none
     step = 10.0 ** np.floor(np.log10(span)) / 2
     return np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
 

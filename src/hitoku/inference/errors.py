@@ -5,7 +5,9 @@ Codes (stable): ``FILE`` unreadable or damaged, ``TOO_LARGE`` past a limit, ``FO
 not read here, ``OPERATOR`` an operator without an encrypted counterpart, ``BRANCH`` a graph that is no chain
 of layers, ``SHAPE`` sizes that do not fit, ``VALUE`` a constant that is no finite number or out of its range,
 ``NOT_FITTED`` an estimator that was not trained, ``CALIBRATION`` sample inputs that cannot be used,
-``TOLERANCE`` an accuracy that cannot be reached, ``NO_PARAMETERS`` no parameters that are secure and precise.
+``TOLERANCE`` an accuracy that cannot be reached, ``NO_PARAMETERS`` no parameters that are secure and precise,
+``RING`` a ring below 128 bits of security, ``RANGE`` an input or score outside its bounds, ``CIRCUIT`` what
+belongs to another model, ``KEYS`` evaluation keys that are missing or not needed.
 """
 
 from __future__ import annotations

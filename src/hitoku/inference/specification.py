@@ -174,7 +174,11 @@ class ClientSpec:
                 remedy="use the same release of hitoku on both sides",
             )
         digest = body.pop("digest", None)
-        if digest != _digest(body):
+        try:
+            made = _digest(body)
+        except RecursionError:  # just not too deep to be read
+            raise ModelError("FILE", "is nested too deep", where=where) from None
+        if digest != made:
             raise ModelError(
                 "FILE",
                 "does not match its digest: it was changed or damaged",

@@ -91,7 +91,11 @@ class BulkShelf:
         """Remove what runs have left here that nobody can be waiting for any more."""
         oldest = time.time() - _KEPT_SECONDS
         for place in self._folder.iterdir() if self._folder.is_dir() else ():
-            if place.stat().st_mtime < oldest:
+            try:
+                old = place.stat().st_mtime < oldest
+            except FileNotFoundError:  # another thread or process removed it
+                continue
+            if old:
                 shutil.rmtree(place, ignore_errors=True)
 
 

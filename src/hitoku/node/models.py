@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model's owner: serves its models to the members that the room names, on rows that it cannot read.
 
-A request is charged, durably, before a byte of it is fetched. It is computed in a thread of its own, one at a
-time: each uses all cores. What it was made of and what came out are ciphertexts under the asker's key; they
-are removed when the asker has its scores, or gives up.
+A request is charged, durably, before a byte of it is fetched, and what can be told from its message to be no
+request of the model is refused before that. Of each asker one request at a time is fetched and computed, in
+a thread of its own; all askers' are computed one at a time, since each uses all cores. The turn to compute is
+taken with everything at hand: an asker that sends slowly keeps nobody waiting but itself. What a request was
+made of and what came out are ciphertexts under the asker's key; they are removed when the asker has its
+scores, gives up, or asks so often that older ones have to go.
 
 Who learns what: the owner, sizes, times, and how many rows at most. The asker, the client specification and
 its scores, each with noise of the width that the room names.
@@ -49,17 +52,28 @@ __all__ = ["BUNDLE", "CLIENT", "KeyFiles", "ModelDesk", "Scorer", "model_folder"
 BUNDLE: Final = "server.bundle"
 CLIENT: Final = "client.json"
 _WAITING: Final = 4
-"""So many requests of one asker may be under way or wait for their turn."""
+"""So many requests of one asker may be under way or wait for their turn, those included that it gave up."""
 _FETCH_SECONDS: Final = 60.0
-_REMEMBERED: Final = 256
-"""Runs that came to an end and that nobody has closed."""
+_REMEMBERED: Final = 16
+"""Runs of one asker that came to an end and that it has not closed; the oldest go, with their scores."""
 
 
 class Scorer(Protocol):
     """Computes on encrypted rows; see `hitoku.inference.Server`."""
 
-    def rows(self, request: bytes) -> int:
+    @property
+    def rows(self) -> int:
         """How many rows a request's ciphertexts have room for."""
+        ...
+
+    @property
+    def most_request_bytes(self) -> int:
+        """No request is larger."""
+        ...
+
+    @property
+    def most_key_bytes(self) -> int:
+        """No asker's evaluation keys are larger."""
         ...
 
     def run(self, request: bytes, keys: bytes) -> bytes:
@@ -153,7 +167,8 @@ class ModelDesk:
         self._parcels, self._shelf, self._scorer = parcels, shelf, scorer
         self._going: dict[str, _Going] = {}
         self._scorers: dict[str, tuple[str, Scorer]] = {}
-        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._lock, self._turn, self._opening = threading.Lock(), threading.Lock(), threading.Lock()
+        self._of_asker: dict[str, threading.Lock] = {}
         self._kept: Predictions | None = None
 
     def answer(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,6 +203,10 @@ class ModelDesk:
             Refusal: ``MODEL_NOT_AT_NODE``, ``MODEL_TOO_FINE``.
             InputError: its files are damaged.
         """
+        with self._opening:  # a bundle may be large: it is opened once
+            return self._checked(model)
+
+    def _checked(self, model: ServedModel) -> Scorer:
         folder = model_folder(self._directory.path, model.name)
         try:
             client = (folder / CLIENT).read_bytes()
@@ -227,7 +246,6 @@ class ModelDesk:
                 self._kept = Predictions(self._records(), self._clock)
                 for run in self._kept.recover():
                     self._shelf.over(run)
-                self._shelf.clean()
             return self._kept
 
     def _allowed(self, sender: str, room: str, name: str) -> ServedModel:
@@ -256,19 +274,25 @@ class ModelDesk:
     def _take(self, sender: str, message: Predict) -> dict[str, Any]:
         model = self._allowed(sender, message.room, message.model)
         scorer = self.check(model)
+        if message.rows != scorer.rows:
+            raise InputError("the request has room for another number of rows than would be paid for")
+        if message.request_size > scorer.most_request_bytes or message.keys_size > scorer.most_key_bytes:
+            raise InputError("the request or its evaluation keys are larger than the model's can be")
         records = self._records_of
+        self._shelf.clean()
         with self._lock:
-            here = [
-                g for g in self._going.values() if g.asker == sender and not (g.done or g.error or g.over)
-            ]
-            if len(here) >= _WAITING:
+            mine = {run: g for run, g in self._going.items() if g.asker == sender}
+            ended = [run for run, g in mine.items() if g.done or g.error]
+            if len(mine) - len(ended) >= _WAITING:
                 raise Refusal("BUSY", "requests of this member wait already", remedy="ask again later")
             if message.run in self._going:
                 raise Refusal("CONSENT_REPLAYED", "there was a run of this id", remedy="ask again")
-            ended = [run for run, g in self._going.items() if g.done or g.error]
-            for run in ended[: max(0, len(ended) - _REMEMBERED)]:
+            forgotten = ended[: max(0, len(ended) - _REMEMBERED + 1)]
+            for run in forgotten:
                 del self._going[run]
             going = self._going[message.run] = _Going(sender)
+        for run in forgotten:
+            self._shelf.over(run)
         try:
             records.take(message.run, model, sender, message.rows, message.request)
         except BaseException:
@@ -286,7 +310,9 @@ class ModelDesk:
     def _work(self, going: _Going, model: ServedModel, scorer: Scorer, message: Predict) -> None:
         state = PredictionState.FAILED
         try:
-            with self._turn:
+            with self._lock:
+                one_at_a_time = self._of_asker.setdefault(going.asker, threading.Lock())
+            with one_at_a_time:
                 if not going.over:
                     going.done = self._scored(going, model, scorer, message)
                     state = PredictionState.DONE
@@ -312,10 +338,12 @@ class ModelDesk:
             files.keep(asker, message.keys, keys)
         going.phase = "takes the encrypted rows"
         request = self._fetch(asker, run, REQUEST, message.request_size, message.request)
-        if scorer.rows(request) != message.rows:
-            raise InputError("the request has room for another number of rows than was paid for")
-        going.phase = "computes on them"
-        result = scorer.run(request, keys)
+        going.phase = "waits for its turn"
+        with self._turn:
+            if going.over:
+                raise PeerError(f"{asker!r} gave the run up", "GIVEN_UP")
+            going.phase = "computes on them"
+            result = scorer.run(request, keys)
         self._shelf.put(run, asker, RESULT, result)
         return PredictionDone(run=run, result=named(result), result_size=len(result))
 

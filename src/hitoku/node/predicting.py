@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hitoku.errors import PeerError, Refusal
+from hitoku import limits
+from hitoku.errors import LimitError, PeerError, Refusal
 from hitoku.node.bulk import KEYS, REQUEST, RESULT, BulkShelf, fetched, named
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.files import write_whole
+from hitoku.room.files import locked, write_whole
 from hitoku.room.predictions import Predictions
 from hitoku.room.private import read_private, write_private
 from hitoku.transport import messages
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Asker", "Scored"]
 
 _WHAT: Final = "the secret key of a model's client"
+_EVALUATION: Final = "evaluation.keys"
 _RESULT_SECONDS: Final = 60.0
 _LONGEST_SECONDS: Final = 3600.0
 _LOOK_SECONDS: Final = (0.02, 0.5)
@@ -61,7 +63,7 @@ class Scored:
         owner: whose it is.
         runs: one id for each request, as both ledgers name it.
         scores: [rows, outputs], in the model's own unit, rounded as the room says.
-        outputs: [rows, columns] after the model's last steps (softmax, argmax, ...).
+        outputs: [rows, columns] after the model's last steps (softmax, argmax, ...) on these scores.
         names: of the scores; may be empty.
         rounding: the width of the noise on each score, at least.
         charged: how many rows were charged.
@@ -132,32 +134,42 @@ class Asker:
         Raises:
             Refusal: the room or the owner does not allow it.
             ModelError: rows that the model was not made for; nothing was sent then.
+            LimitError: a request of this model is larger than can be sent.
             PeerError: the owner cannot be reached, or sends what cannot be.
         """
         import numpy as np
+
+        from hitoku.inference import post
 
         served = self._served(model)
         client = self._client(served)
         given = np.asarray(rows, dtype=np.float64)
         most = client.samples_per_request
         parts = [given[start : start + most] for start in range(0, len(given), most)] or [given]
+        if client.most_request_bytes > limits.MAX_PREDICTION_BYTES:
+            raise LimitError(
+                f"a request of model {model!r} may have {client.most_request_bytes:,} bytes, and at most "
+                f"{limits.MAX_PREDICTION_BYTES:,} are sent; its owner compiles it with fewer inputs"
+            )
         self._progress.phase("encrypt")
-        # All of them first: what is refused here costs nothing.
-        requests = [client.encrypt(part) for part in parts]
+        for part in parts:  # all of them first: what is refused here costs nothing
+            client.spec.encoder.encode(part)
         keys = self._keys(served, client)
+        self._shelf.clean()
         runs: list[str] = []
-        scores, outputs = [], []
-        for part, request in zip(parts, requests, strict=True):
+        scores = []
+        for part in parts:
+            self._progress.phase("encrypt")
+            request = client.encrypt(part)
             run = secrets.token_hex(16)
             try:
                 self._offer(run, served, keys, request)
                 runs.append(run)
-                answer = self._asked(run, served, most, keys, request)
+                answer = self._asked(run, served, client, keys, request)
             finally:
                 self._over(run, served)
             self._progress.phase("decrypt")
             scores.append(client.decrypt(answer, len(part)))
-            outputs.append(client.predict(answer, len(part)))
         step = float(served.step)
         found = np.round(np.concatenate(scores) / step) * step
         charged = most * len(parts)
@@ -166,7 +178,8 @@ class Asker:
             served.owner,
             tuple(runs),
             found,
-            np.concatenate(outputs),
+            # Of rounded scores: what is decrypted tells of the secret key to whoever sees it exactly.
+            post.apply(client.spec.scores.post, found),
             client.spec.scores.names,
             served.rounding,
             charged,
@@ -200,11 +213,17 @@ class Asker:
         folder = self._folder(model)
         text = self._specification(model, folder / "client.json")
         path = folder / "secret.key"
-        if path.exists():
-            return Client(text, read_private(path, _WHAT))
-        client = Client(text)
-        write_private(path, client.secret(), _WHAT)
-        return client
+        with locked(path):  # two that ask at the same time for the first time have one key
+            if path.exists():
+                return Client(text, read_private(path, _WHAT))
+            client = Client(text)
+            part = folder / ".secret.key.part"
+            part.unlink(missing_ok=True)
+            write_private(part, client.secret(), _WHAT)
+            # Evaluation keys belong to the secret key: those of another would spoil scores that are paid for.
+            (folder / _EVALUATION).unlink(missing_ok=True)
+            part.replace(path)
+            return client
 
     def _specification(self, model: ServedModel, path: Path) -> str:
         if path.is_file():
@@ -221,21 +240,23 @@ class Asker:
 
     def _keys(self, model: ServedModel, client: Client) -> bytes:
         """The evaluation keys: made once, since making them takes longer than reading them."""
-        path = self._folder(model) / "evaluation.keys"
-        if path.is_file():
-            return path.read_bytes()
-        self._progress.phase("make keys")
-        made = client.keys()
-        write_whole(path, made)
-        return made
+        folder = self._folder(model)
+        path = folder / _EVALUATION
+        with locked(folder / "secret.key"):
+            if path.is_file():
+                return path.read_bytes()
+            self._progress.phase("make keys")
+            made = client.keys()
+            write_whole(path, made)
+            return made
 
     def _offer(self, run: str, model: ServedModel, keys: bytes, request: bytes) -> None:
         """Put on the shelf what the owner will take. It takes the keys only where it does not have them."""
         self._shelf.put(run, model.owner, KEYS, keys)
         self._shelf.put(run, model.owner, REQUEST, request)
 
-    def _asked(self, run: str, model: ServedModel, rows: int, keys: bytes, request: bytes) -> bytes:
-        owner = model.owner
+    def _asked(self, run: str, model: ServedModel, client: Client, keys: bytes, request: bytes) -> bytes:
+        owner, rows = model.owner, client.samples_per_request
         Predictions(self._records, self._clock).asked(run, model, rows, named(request))
         message = Predict(
             room=agreement_hash(self._room.agreement),
@@ -251,6 +272,8 @@ class Asker:
         phase = messages.read(Predicting, reply, owner).phase
         self._progress.phase(phase)
         done = self._done(run, owner, phase)
+        if done.run != run or done.result_size > client.most_answer_bytes:
+            raise PeerError(f"{owner!r} names scores that are not of this request")
         return fetched(self._parcels, owner, run, RESULT, done.result_size, done.result, _RESULT_SECONDS)
 
     def _done(self, run: str, owner: str, phase: str) -> PredictionDone:

@@ -34,10 +34,20 @@ class BundleScorer:
     def __init__(self, server: Server, spec: ClientSpec) -> None:
         self._server, self._spec = server, spec
 
-    def rows(self, request: bytes) -> int:
+    @property
+    def rows(self) -> int:
         """A request has room for as many rows as the circuit's layout, whoever made it."""
-        del request
         return self._spec.encoder.samples
+
+    @property
+    def most_request_bytes(self) -> int:
+        """As the circuit's input says."""
+        return self._server.most_request_bytes
+
+    @property
+    def most_key_bytes(self) -> int:
+        """As the circuit's rotations say."""
+        return self._server.most_key_bytes
 
     def run(self, request: bytes, keys: bytes) -> bytes:
         """The encrypted scores.
@@ -68,13 +78,14 @@ def scorer(folder: Path) -> BundleScorer:
 
     Raises:
         InputError: the extra `inference` is not installed, or the two files do not go together.
-        ModelError: a file is damaged.
+        ModelError: a file is damaged, or cannot be read.
     """
     need_inference()
     from hitoku.inference import ClientSpec, Server
+    from hitoku.inference.client import read_specification
 
     server = Server(folder / BUNDLE)
-    spec = ClientSpec.from_json((folder / CLIENT).read_bytes())
+    spec: ClientSpec = read_specification(folder / CLIENT)
     if spec.circuit != server.circuit:
         raise InputError(f"{folder}: {CLIENT} is not the client specification of {BUNDLE}")
     return BundleScorer(server, spec)

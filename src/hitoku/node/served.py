@@ -229,7 +229,7 @@ class ServedRoom:
         return _Version(node, network, served, dict(settings.peers))
 
 
-_BEGINS: frozenset[str | None] = frozenset({bounds.RUN, "hitoku/begin/1"})
+_BEGINS: frozenset[str | None] = frozenset({bounds.RUN, "hitoku/begin/1", "hitoku/predict/1"})
 """Messages that begin runs."""
 
 

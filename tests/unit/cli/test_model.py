@@ -169,6 +169,37 @@ def keys_only(tmp_path):
     return MemberDirectory.create(tmp_path / "registry", "registry").path
 
 
+def test_what_serve_prints_goes_into_a_room(hitoku, files, tmp_path):
+    """Put into a room in force, signed by its owner alone, shown, and taken out again."""
+    place, _, _ = files
+    room = make_place(tmp_path)
+    member = room.members["registry"].path
+    call = ("--member", member, "--name", "score", "--asker", "airport", "--rows-per-day", "5000")
+    code, out, _ = hitoku("model", "serve", place / "line", *call)
+    assert code == 0
+    (tmp_path / "offer.yaml").write_text(out)
+    assert hitoku("room", "models", room.room_file, tmp_path / "offer.yaml")[0] == 0
+    assert hitoku("room", "verify", room.room_file)[0] == 5
+    assert hitoku("room", "sign", room.room_file, "--member", member)[0] == 0
+    assert hitoku("room", "verify", room.room_file)[0] == 0
+    code, out, _ = hitoku("room", "show", room.room_file)
+    assert "model score of registry:" in out
+    assert "may ask: airport; 5,000 rows a day each" in out
+    assert hitoku("room", "models", room.room_file, "--remove", "score")[0] == 0
+    assert "model score" not in hitoku("room", "show", room.room_file)[1]
+    assert hitoku("room", "models", room.room_file, "--remove", "score")[0] == 5
+    assert hitoku("room", "models", room.room_file)[0] == 5
+
+
+@pytest.mark.parametrize("text", ["[]", "models: 1", "models: [1]", "models: [{name: x}]", "models: [", ""])
+def test_what_is_no_list_of_models_is_refused(hitoku, tmp_path, text):
+    room = make_place(tmp_path)
+    (tmp_path / "part.yaml").write_text(text)
+    before = room.room_file.read_bytes()
+    assert hitoku("room", "models", room.room_file, tmp_path / "part.yaml")[0] in (4, 5)
+    assert room.room_file.read_bytes() == before
+
+
 def test_serve_refuses_names_and_files_that_cannot_be(hitoku, files, keys_only, tmp_path):
     place, _, _ = files
     code, _, err = hitoku("model", "serve", place / "line", "--member", keys_only, "--name", "../up")

@@ -177,10 +177,10 @@ def test_nothing_of_a_run_stays_but_keys_and_the_ledger(world, clock):
 def test_the_second_request_sends_no_keys(world, clock, monkeypatch):
     _, rows = trained()
     ask(world, rows[:1], clock=clock)
-    from hitoku.node import models
+    from hitoku.node import bulk, models
 
     taken = []
-    real = models.fetched
+    real = bulk.fetched
 
     def noted(parcels, member, run, name, size, digest, wait):
         taken.append(name)

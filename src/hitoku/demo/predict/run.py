@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "run"]
 
 Source = Literal["auto", "mnist", "digits"]
+_Objective = Literal["throughput", "latency"]
 _NEEDS: Final = {"numpy": "numpy", "onnx": "onnx", "sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
 _MODELS: Final = Path(__file__).parent / "models"
 _IMAGES: Final = 8192
@@ -119,7 +120,11 @@ def _images(directory: Path, console: Console, shown: Images) -> dict[str, Any]:
     console.print(f"{shown.source}: {count:,} pictures that the network ({file.name}) was not trained on.")
     clear = network.run(pixels)
     found: dict[str, Any] = {"source": shown.source, "parts": []}
-    for key, objective, given in (("batch", "throughput", pixels), ("single", "latency", pixels[:_SINGLES])):
+    asked: tuple[tuple[str, _Objective, Floats], ...] = (
+        ("batch", "throughput", pixels),
+        ("single", "latency", pixels[:_SINGLES]),
+    )
+    for key, objective, given in asked:
         part = _asked(directory, f"{file.stem}-{key}", str(file), calibration, objective, given, console)
         right = float((part.scores.argmax(1) == labels[: len(given)]).mean())
         agreement = float((part.scores.argmax(1) == clear[: len(given)].argmax(1)).mean())
@@ -189,7 +194,7 @@ def _asked(
     name: str,
     model: Any,
     calibration: Floats,
-    objective: Literal["throughput", "latency"],
+    objective: _Objective,
     rows: Floats,
     console: Console,
 ) -> _Part:

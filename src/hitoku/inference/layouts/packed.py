@@ -8,6 +8,7 @@ whole ciphertext and unused rows have weights of zero, so there is nothing to ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -177,7 +178,9 @@ def growth(parts: Sequence[Stage], moves: Sequence[Move | None], scaling: Scalin
 
 
 def _plain_scale(part: Linear, scaling: Scaling) -> float:
-    return float(2.0**scaling.plain / (part.largest or 1.0))
+    # On a grid of eight steps an octave: the scores' scale, which clients read, must not tell the greatest
+    # weight exactly.
+    return float(2.0 ** (math.floor(8 * (scaling.plain - math.log2(part.largest or 1.0))) / 8))
 
 
 def program(

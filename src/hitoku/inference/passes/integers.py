@@ -64,7 +64,8 @@ def rounded(weights: Floats, bits: int) -> IntegerWeights:
     """The nearest whole numbers of this many bits, with the unit that loses least.
 
     The greatest weight need not be the greatest whole number: a unit a little smaller or larger can fit the
-    weights better (least squares decides between some).
+    weights better (least squares decides between some). Units lie on a public grid, eight to an octave: they go
+    into the scale of the scores, which every client reads, and must not tell the greatest weight exactly.
     """
     most = 2 ** (bits - 1) - 1
     largest = float(np.abs(weights).max())
@@ -72,13 +73,17 @@ def rounded(weights: Floats, bits: int) -> IntegerWeights:
         return IntegerWeights(np.zeros(weights.shape, np.int64), 1.0, bits)
     best: tuple[float, float] | None = None
     for share in (1.0, 0.98, 0.95, 0.9, 0.85, 0.8):
-        unit = largest * share / most
+        unit = _on_grid(largest * share / most)
         error = float(np.square(np.clip(np.rint(weights / unit), -most, most) * unit - weights).sum())
         if best is None or error < best[0]:
             best = error, unit
     assert best is not None  # noqa: S101 - six were tried
     numbers = np.clip(np.rint(weights / best[1]), -most, most).astype(np.int64)
     return IntegerWeights(numbers, best[1], bits)
+
+
+def _on_grid(unit: float) -> float:
+    return float(2.0 ** (math.ceil(math.log2(unit) * _GRID) / _GRID))
 
 
 def integers(

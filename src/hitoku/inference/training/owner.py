@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,10 @@ class ModelOwner:
         free. decay: L2 regularisation.
         weights: where it begins; None: zeros, and small random weights for a network.
         threads: how many threads; None: every core that the process may use.
+
+    Attributes:
+        rounds: what was seen of each refresh.
+        refused_off: how far off the probe was that was refused; for the owner's eyes alone.
     """
 
     def __init__(
@@ -75,6 +80,8 @@ class ModelOwner:
         self.weights = np.asarray(weights, dtype=np.float64)
         steps.weights_of(shape, self.weights)
         self._velocity = np.zeros(shape.weights)
+        self._closed = False
+        self.refused_off: float | None = None
 
     def __repr__(self) -> str:
         return f"ModelOwner({self.shape.kind!r}, features={self.shape.features})"
@@ -101,18 +108,38 @@ class ModelOwner:
 
         A gradient's step that would leave the ball of the bound ends on it (projected gradient descent).
 
+        **Reaction attacks.** Sums are whatever the trainer sends: a weight in the probe's place, say. What is
+        refused because of what was decrypted therefore is a bit about the weights or the key, so the error
+        holds no decrypted number, and the first one closes this owner: R rounds tell log2(R + 1) bits at
+        most. A new owner with these `weights` has a new key, and tells as much again.
+
         Raises:
             ModelError: the message is damaged, or of another model; the probe came back wrong
-                (``PRECISION``); or the new weights are beyond the bound (``RANGE``). The weights stay as
-                they were then.
+                (``PRECISION``), now or before; or the new weights are beyond the bound (``RANGE``). The
+                weights stay as they were then.
         """
+        if self._closed:
+            raise ModelError(
+                "PRECISION",
+                "sums were refused before: this key answers no more",
+                where="refresh",
+                remedy="make a new ModelOwner with the same weights, if the trainer is still trusted",
+            )
         sums, facts = messages.read_sums(self.shape, message)
+        try:
+            return self._stepped(sums, facts)
+        except ModelError:
+            self._closed = True
+            raise
+
+    def _stepped(self, sums: ring.Ciphertexts, facts: dict[str, Any]) -> bytes:
         found = constant(self._secret.decrypt(sums, threads=self.threads))
         off = abs(found[-1] - steps.probed(self.shape))
         if not off <= _PRECISION:
+            self.refused_off = float(off)
             raise ModelError(
                 "PRECISION",
-                f"the probe came back {off:.2g} off, {_PRECISION:g} is allowed",
+                f"the probe came back more than {_PRECISION:g} off",
                 where="refresh",
                 remedy="the trainer computes something else, or a value left the modulus",
             )

@@ -129,7 +129,8 @@ def test_what_is_masked_is_uniform_but_for_the_mean():
     assert not np.array_equal(one.residues, two.residues), "masks are drawn anew"
 
 
-def test_the_owner_refuses_sums_whose_probe_is_wrong(logistic):
+def test_the_owner_refuses_sums_whose_probe_is_wrong():
+    logistic = ModelOwner(Shape("logistic", 3), rate=RATE, decay=DECAY)
     x, y = samples(10, 3)
     sgd = EncryptedSGD(logistic.keys(), logistic.send(), logistic)
 
