@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import sys
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from hitoku import limits
 from hitoku.cli.rows import read_rows
 from hitoku.cli.show import TerminalProgress
-from hitoku.errors import InputError
+from hitoku.errors import InputError, LimitError
 from hitoku.room.files import write_whole
 
 if TYPE_CHECKING:
@@ -235,12 +237,22 @@ def serve(
         raise InputError("a model's name is 1 to 63 of a-z, 0-9, _ and - and begins with a letter") from None
     owner = MemberDirectory.open(member)
     width = scorer(folder).noise_width
-    place = model_folder(owner.path, name)
-    place.mkdir(parents=True, mode=0o700, exist_ok=True)
-    for file in (BUNDLE, CLIENT):
-        write_whole(place / file, (folder / file).read_bytes())
-    digest = "sha256:" + hashlib.sha256((place / CLIENT).read_bytes()).hexdigest()
     rounding = _rounding(width)
+    client = (folder / CLIENT).read_bytes()
+    if len(client) > limits.MAX_CLIENT_SPEC_CHARS:
+        raise LimitError(
+            f"{folder / CLIENT}: has {len(client):,} bytes; a node gives out at most "
+            f"{limits.MAX_CLIENT_SPEC_CHARS:,}: compile for throughput, or with fewer inputs or bins"
+        )
+    place = model_folder(owner.path, name)
+    try:
+        place.mkdir(parents=True, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{place}: cannot be made ({error.strerror})") from None
+    # The client specification last: until it is there, the node serves what it served before, or nothing.
+    for file, content in ((BUNDLE, (folder / BUNDLE).read_bytes()), (CLIENT, client)):
+        write_whole(place / file, content)
+    digest = "sha256:" + hashlib.sha256((place / CLIENT).read_bytes()).hexdigest()
     entry: dict[str, Any] = {"name": name, "owner": owner.name, "client": digest, "askers": list(asker)}
     entry |= {"rows_per_day": rows_per_day, "rounding": rounding}
     if json_:
@@ -256,9 +268,19 @@ def serve(
 
 
 def _rounding(width: float) -> str:
-    """The largest 1, 2 or 5 times a power of ten that is not above the width."""
+    """The largest 1, 2 or 5 times a power of ten that is not above the width, as a room can say it.
+
+    Raises:
+        InputError: there is none: no noise, or too little.
+    """
     import math
 
+    if not width >= 1e-9:
+        raise InputError(
+            "the model's scores would have no noise, or less than a room can name: compile it with a larger "
+            "tolerance"
+        )
+    width = min(width, 5e8)
     power = math.floor(math.log10(width))
     step = max(s for s in (1, 2, 5) if s * 10.0**power <= width * (1 + 1e-12))
     return f"{step * 10.0**power:.{max(0, -power)}f}"
@@ -299,6 +321,7 @@ def _scores(scores: Any, names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"scores": scores.tolist(), "names": list(names)}) + "\n")
         return
-    sys.stdout.write(",".join(names or [f"score_{n}" for n in range(scores.shape[1])]) + "\n")
+    header = names or [f"score_{n}" for n in range(scores.shape[1])]
+    csv.writer(sys.stdout, lineterminator="\n").writerow(header)
     for row in scores:
         sys.stdout.write(",".join(f"{value:.6g}" for value in row) + "\n")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -58,7 +59,8 @@ def predict(
         return 0
     names = found.names or tuple(f"score_{n}" for n in range(found.scores.shape[1]))
     digits = len(found.rounding.partition(".")[2])
-    sys.stdout.write(",".join(names) + "\n")
+    # Names are the owner's words: one with a comma would move all scores after it.
+    csv.writer(sys.stdout, lineterminator="\n").writerow(names)
     for row in found.scores:
         sys.stdout.write(",".join(f"{value:.{digits}f}" for value in row) + "\n")
     if not csv_:

@@ -192,7 +192,8 @@ def bounds_of(low: Floats, high: Floats) -> tuple[Floats, Floats]:
     span = np.maximum(high - low, np.maximum(np.abs(low), np.abs(high)) * 1e-3)
     span[span < 1e-290] = 1.0  # a difference too small to divide by is none
     step = 10.0 ** np.floor(np.log10(span)) / 2
-    return np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
+    first, last = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
+    return first, np.where((low < high) & (last <= first), first + step, last)
 
 
 @dataclass(frozen=True, eq=False)

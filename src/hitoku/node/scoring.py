@@ -81,11 +81,11 @@ def scorer(folder: Path) -> BundleScorer:
         ModelError: a file is damaged, or cannot be read.
     """
     need_inference()
-    from hitoku.inference import ClientSpec, Server
+    from hitoku.inference import Server
     from hitoku.inference.client import read_specification
 
     server = Server(folder / BUNDLE)
-    spec: ClientSpec = read_specification(folder / CLIENT)
+    spec = read_specification(folder / CLIENT)
     if spec.circuit != server.circuit:
         raise InputError(f"{folder}: {CLIENT} is not the client specification of {BUNDLE}")
     return BundleScorer(server, spec)

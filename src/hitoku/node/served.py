@@ -222,7 +222,9 @@ class ServedRoom:
         # Verifies the room, so nothing is called or answered by an agreement that is not in force.
         node = LocalNode(directory, shared, network, self._clock, NoProgress())
         check_key(directory, node.room.agreement)
-        node.records  # noqa: B018 (opened here, before threads could open it twice; recovers)
+        # Both are opened here, before threads could open them twice.
+        node.records  # noqa: B018 (recovers)
+        node.models  # noqa: B018
         served = Served(
             node.room.agreement, directory.name, self.answer, lanes=self._lanes, shelf=node.shelves
         )

@@ -307,7 +307,13 @@ _WITH_EVIDENCE: Final = frozenset(
     }
 )
 _WITH_TEXT: Final = frozenset(
-    {"hitoku/refused/1", "hitoku/joined/1", "hitoku/room-given/1", "hitoku/tables-offered/1"}
+    {
+        "hitoku/joined/1",
+        "hitoku/model-given/1",
+        "hitoku/refused/1",
+        "hitoku/room-given/1",
+        "hitoku/tables-offered/1",
+    }
 )
 
 

@@ -8,6 +8,7 @@ take it away again. Biases stay real: they are added at the scale that the layer
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -24,6 +25,8 @@ __all__ = ["BITS", "IntegerWeights", "Integers", "integers", "rounded"]
 
 BITS: Final = (5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 _SHOWN: Final = 2048
+_GRID: Final = 8
+"""Units an octave."""
 
 
 @dataclass(frozen=True, eq=False)
