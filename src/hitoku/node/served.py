@@ -149,10 +149,13 @@ class ServedRoom:
             HitokuError: what is there now cannot be served; it is not looked at again until it changes.
         """
         seen = self._look()
+        before = self._now
+        if before is not None:
+            # An asker with one request after another would keep the room as it is, and itself in it.
+            before.node.models.closing = seen != self._seen
         if seen == self._seen:
             return False
         with self._turn:
-            before = self._now
             if self._running or (before is not None and not before.node.idle):
                 return False
             self._changing = True
@@ -170,6 +173,8 @@ class ServedRoom:
                         before.close()
             return True
         finally:
+            if before is not None:
+                before.node.models.closing = False
             with self._turn:
                 self._changing = False
                 self._turn.notify_all()

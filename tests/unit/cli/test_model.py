@@ -279,6 +279,12 @@ def test_rows_from_files(files, tmp_path):
     assert read_rows(place / "rows.npy", (2, 3))[0].shape == (len(rows), 2, 3)
 
 
+def npy(dtype: str, shape: str) -> str:
+    """A NumPy file whose head says what is not there."""
+    head = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}"
+    return "\x93NUMPY\x01\x00" + chr(len(head)) + "\x00" + head
+
+
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
@@ -288,14 +294,84 @@ def test_rows_from_files(files, tmp_path):
         ("1,2\n", "r.txt", ".csv, .parquet or .npy"),
         ("nothing", "r.npy", "array of numbers"),
         ("nothing", "r.parquet", "is no parquet file"),
+        ("", "r.npy", "array of numbers"),
+        ("PK\x03\x04nothing", "r.npy", "array of numbers"),
+        (npy("'<f8'", "(((((((((("), "r.npy", "array of numbers"),
+        (npy("'<f8'", "(1000000000000, 10)"), "r.npy", "array of numbers"),
+        (npy("'|V0'", "(1000000000000, 10)"), "r.npy", "not numbers"),
+        (npy("'<U0'", "(100000000000,)"), "r.npy", "not numbers"),
+        (npy("'<c8'", "(1, 1)") + 8 * "0", "r.npy", "not numbers"),
+        ("PAR1" + "0" * 100 + "PAR1", "r.parquet", "r.parquet"),
+        ("12.5,17.25\n3,4\n", "r.csv", "a row of values"),
     ],
 )
 def test_rows_that_cannot_be_read(tmp_path, content, name, words):
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, "latin-1")
     with pytest.raises(InputError) as caught:
         read_rows(tmp_path / name)
     assert words in str(caught.value)
     assert "planted" not in str(caught.value)
+    assert "17.25" not in str(caught.value)
+
+
+def test_columns_may_be_numbered(tmp_path):
+    (tmp_path / "r.csv").write_text("0,1\n3,4\n")
+    assert read_rows(tmp_path / "r.csv")[1] == ("0", "1")
+
+
+def test_a_small_file_of_very_many_rows_is_not_unpacked(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    zeros = pa.table({"a": np.zeros(1_000_000)})
+    with parquet.ParquetWriter(tmp_path / "r.parquet", zeros.schema, compression="zstd") as file:
+        for _ in range(140):
+            file.write_table(zeros)
+    assert (tmp_path / "r.parquet").stat().st_size < 10_000_000
+    with pytest.raises(InputError, match="split it"):
+        read_rows(tmp_path / "r.parquet")
+
+
+def test_rows_are_in_plain_files(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.parquet").mkdir()
+    for name in ("pipe.csv", "folder.parquet"):
+        with pytest.raises(InputError, match="no plain file"):
+            read_rows(tmp_path / name)
+
+
+def test_serve_refuses_scores_without_noise():
+    from hitoku.cli.model import _rounding
+
+    assert _rounding(0.37) == "0.2"
+    for width in (0.0, 1e-12, float("nan")):
+        with pytest.raises(InputError, match="larger tolerance"):
+            _rounding(width)
+
+
+def test_serve_refuses_a_specification_that_no_message_holds(hitoku, files, tmp_path, monkeypatch):
+    from hitoku import limits
+    from hitoku.room.directory import MemberDirectory
+
+    monkeypatch.setattr(limits, "MAX_CLIENT_SPEC_CHARS", 100)
+    member = MemberDirectory.create(tmp_path / "clinic", "clinic")
+    code, _, err = hitoku("model", "serve", files[0] / "line", "--member", member.path, "--name", "score")
+    assert code == 6
+    assert "at most 100" in err
+    assert not (member.path / "models").exists()
+
+
+def test_a_folder_without_its_client_specification(hitoku, files, tmp_path):
+    from hitoku.room.directory import MemberDirectory
+
+    member = MemberDirectory.create(tmp_path / "clinic", "clinic")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "server.bundle").write_bytes((files[0] / "line" / "server.bundle").read_bytes())
+    code, _, err = hitoku("model", "serve", tmp_path / "m", "--member", member.path, "--name", "score")
+    assert code == 4
+    assert "client.json" in err
 
 
 def test_rows_of_another_width(hitoku, files, tmp_path):

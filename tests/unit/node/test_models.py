@@ -130,6 +130,50 @@ def test_rows_outside_the_models_bounds_cost_nothing(world, clock):
     assert entries(world, "registry", clock) == []
 
 
+def test_evaluation_keys_of_another_secret_key_are_not_used(world, clock):
+    """The secret key was removed, the keys beside it were not: they would spoil scores that are charged."""
+    model, rows = trained()
+    ask(world, rows[:1], clock=clock)
+    (secret,) = world.members["airport"].path.rglob("secret.key")
+    secret.unlink()
+    found = ask(world, rows[:20], clock=clock)
+    largest = np.abs(model.decision_function(rows)).max()
+    assert np.abs(found.scores[:, 0] - model.decision_function(rows[:20])).max() < 0.02 * largest + 0.01
+
+
+def test_a_key_that_was_half_written_when_the_process_was_killed_is_made_again(world, clock):
+    _, rows = trained()
+    ask(world, rows[:1], clock=clock)
+    (secret,) = world.members["airport"].path.rglob("secret.key")
+    secret.rename(secret.with_name(".secret.key.part"))
+    ask(world, rows[:1], clock=clock)
+    assert not secret.with_name(".secret.key.part").exists()
+
+
+def test_a_request_that_is_larger_than_can_be_sent_is_refused_first(world, clock, monkeypatch):
+    from hitoku import limits
+    from hitoku.errors import LimitError
+
+    monkeypatch.setattr(limits, "MAX_PREDICTION_BYTES", 1000)
+    _, rows = trained()
+    with pytest.raises(LimitError, match="at most 1,000"):
+        ask(world, rows[:1], clock=clock)
+    assert entries(world, "registry", clock) == []
+
+
+def test_what_a_killed_asker_left_is_removed_after_a_day(world, clock):
+    import os
+    import time
+
+    _, rows = trained()
+    left = world.members["airport"].path / "predictions" / ("a" * 32) / "registry"
+    left.mkdir(parents=True)
+    (left / "prediction-request").write_bytes(b"rows")
+    os.utime(left.parent, (time.time() - 90_000,) * 2)
+    ask(world, rows[:1], clock=clock)
+    assert list(left.parent.parent.iterdir()) == []
+
+
 def test_another_specification_than_the_rooms_is_not_used(world, clock):
     path = world.members["registry"].path / "models" / "score" / "client.json"
     path.write_bytes(path.read_bytes() + b" ")

@@ -67,6 +67,46 @@ def version(served: ServedRoom) -> int:
     return served.agreement.version
 
 
+def test_a_prediction_that_comes_while_the_room_changes_waits_for_the_change(served):
+    """Else it would run on with records and connections that are closed under it."""
+    import threading
+    import time
+
+    served._changing = True
+    message = b'{"kind":"hitoku/predict/1"}'
+    thread = threading.Thread(target=served.answer, args=("registry", message))
+    thread.start()
+    time.sleep(0.2)
+    assert thread.is_alive()
+    with served._turn:
+        served._changing = False
+        served._turn.notify_all()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_while_a_version_waits_for_runs_to_end_predictions_are_not_taken(place, served, monkeypatch):
+    desk = served.node.models
+    monkeypatch.setattr(type(desk), "idle", False)
+    next_version(place, ROUNDED, *OWNERS)
+    assert served.take_up() is False
+    assert desk.closing
+    monkeypatch.setattr(type(desk), "idle", True)
+    assert served.take_up() is True
+    assert not served.node.models.closing
+
+
+def test_a_file_that_cannot_be_served_does_not_keep_predictions_out(place, served):
+    text = place.room_file.read_text("utf-8")
+    place.room_file.write_text("[", "utf-8")
+    with pytest.raises(RoomError):
+        served.take_up()
+    assert not served.node.models.closing
+    place.room_file.write_text(text, "utf-8")
+    assert served.take_up() is False
+    assert not served.node.models.closing
+
+
 def test_a_new_version_is_taken_up_once_all_have_signed(place, served):
     assert served.take_up() is False
     next_version(place, ROUNDED, "airport")

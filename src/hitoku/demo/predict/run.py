@@ -147,10 +147,13 @@ def _trees(directory: Path, console: Console) -> dict[str, Any]:
     from sklearn.datasets import load_breast_cancer
 
     from hitoku.demo.predict.delays import FEATURES, LATE_MINUTES, delays
+    from hitoku.demo.predict.rooms import in_a_room
 
     found: dict[str, Any] = {"parts": []}
 
-    def scored(key: str, name: str, x: Floats, y: Any, trained: int, asked: int) -> None:
+    def scored(
+        key: str, name: str, x: Floats, y: Any, trained: int, asked: int
+    ) -> tuple[Plan, Floats, Floats]:
         order = np.random.default_rng(1).permutation(len(x))
         learn, rest = order[:trained], order[trained : trained + asked]
         # One thread: a few cores that others use too are slower than one.
@@ -174,10 +177,16 @@ def _trees(directory: Path, console: Console) -> dict[str, Any]:
             f"the same label as XGBoost's own: {100 * agreement:.2f} %; scores differ by {error:.2g} at "
             f"most, {part.plan.tolerance:.2g} is allowed"
         )
+        return part.plan, x[rest], margin
 
     stage.say(console, "2  Breast cancer or not, by XGBoost: 100 trees of depth 4")
     x, y = load_breast_cancer(return_X_y=True)
-    scored("cancer", "scikit-learn's breast cancer", x, np.asarray(y, dtype=bool), 400, len(x) - 400)
+    tumours = scored(
+        "cancer", "scikit-learn's breast cancer", x, np.asarray(y, dtype=bool), 400, len(x) - 400
+    )
+    console.print()
+    console.print("[b]The same between two companies[/b], each with a node of its own:")
+    found["room"] = in_a_room(directory / "room", *tumours, console)
     stage.say(console, f"3  More than {LATE_MINUTES} minutes late? Flights with their weather, by XGBoost")
     try:
         table, late = delays()

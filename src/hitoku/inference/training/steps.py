@@ -36,6 +36,7 @@ __all__ = [
     "Shape",
     "gradient_program",
     "hidden_bits",
+    "noise_bound",
     "parameters",
     "score_program",
     "solved",
@@ -328,6 +329,23 @@ def score_program(shape: Shape, x: Floats) -> Program:
     # The lowest flooding that covers a key switch's noise: the answer goes to the weights' owner.
     b.output("scores", b.drop(out, min(out.level, _KEPT)), flood_bits=20)
     return b.build()
+
+
+def noise_bound(shape: Shape, program: Program, params: ring.Parameters, x: Floats, y: Floats) -> float:
+    """What the circuit's noise adds to a constant coefficient at most, for weights within the bound.
+
+    A constant coefficient is a mean over slots. In each slot the weights are taken that make the most of its
+    sample. The noise depends on the samples: privacy must count it.
+    """
+    from hitoku.inference.interpreters import noise, ranges
+
+    rows, _ = _samples(shape, x, y)
+    norms = np.linalg.norm(rows, axis=0)
+    weights = np.vstack([rows / np.where(norms > 0, norms, 1.0), np.full(rows.shape[1], PROBE)])
+    (name,) = program.inputs
+    found = noise.find(program, params, ranges.observed(program, {name: weights}, 1).widened(2.0))
+    ((_, index),) = program.outputs.items()
+    return float(found.before[index])
 
 
 def hidden_bits(program: Program, params: ring.Parameters) -> float:

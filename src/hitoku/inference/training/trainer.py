@@ -73,9 +73,12 @@ class EncryptedSGD(EncryptedModel):
         weights: what `ModelOwner.send` made.
         refresher: the owner; called once a round.
         noise_multiplier: Gaussian noise on a gradient's sums, in multiples of what one sample can add to
-            them; 0: none. A round then is rho-zCDP with rho = 1 / (2 noise_multiplier^2) for whoever adds or
-            leaves one sample (Bun and Steinke, ePrint 2016/816, proposition 1.6). Of logistic regression
-            alone.
+            them; 0: none. A round then is rho-zCDP with rho = 1 / (2 noise_multiplier^2) for whether one
+            sample counts or is a row of zeros, and with 4 rho for which values one sample has (Bun and
+            Steinke, ePrint 2016/816, proposition 1.6), but for a delta of 2^-37 a weight. How many samples
+            there are is told exactly. **It holds for owners that keep to the protocol alone**: encrypted
+            weights cannot be checked. Weights beyond the bound, or of one slot alone, make one sample's part
+            as large as an owner wishes. Of logistic regression alone.
         threads: how many threads; None: every core that the process may use.
 
     Attributes:
@@ -118,10 +121,12 @@ class EncryptedSGD(EncryptedModel):
         given = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if self.shape.kind == "logistic" and not np.isin(given[1], (0.0, 1.0)).all():
             raise ModelError("VALUE", "are 0 or 1", where="labels")
-        circuit = Encrypted(steps.gradient_program(self.shape, *given), self.params)
+        program = steps.gradient_program(self.shape, *given)
+        circuit = Encrypted(program, self.params)
+        worst = steps.noise_bound(self.shape, program, self.params, *given) if self._noise else 0.0
         for _ in range(rounds):
             sums = circuit.run({"w": self._weights}, self._keys, self.threads)["sums"]
-            added = self._drawn(sums.scale, sums.count)
+            added = self._drawn(sums.scale, sums.count, worst)
             facts = {"samples": len(given[0]), "what": "gradient"}
             self._send(masked(sums, added), facts)
             if self._noise:
@@ -147,7 +152,7 @@ class EncryptedSGD(EncryptedModel):
         answer = self._refresher.refresh(messages.write_sums(self.shape, sums, facts))
         self._weights = messages.read_weights(self.shape, answer)
 
-    def _drawn(self, scale: float, count: int) -> list[int] | None:
+    def _drawn(self, scale: float, count: int, worst: float) -> list[int] | None:
         """Noise on the constant coefficients, drawn exactly by opendp; None where there is none."""
         if not self._noise:
             return None
@@ -156,9 +161,11 @@ class EncryptedSGD(EncryptedModel):
         # Opens the mechanisms of opendp that nobody outside it has vetted yet; the Gaussian is one.
         dp.enable_features("contrib")
         # A sample adds at most clip * residual to the sums, so that over the slots to the constant
-        # coefficient. Noise is drawn in grains of 2^24, since it would not fit 64 bits; what is finer than
-        # a grain lies under the flooding, which is 2^36 times as wide: delta grows by 2^-36.
-        one = self.shape.clip * self.shape.residual * scale / self.params.slots / _GRAIN + np.sqrt(count)
+        # coefficient; and it moves the circuit's noise, which is `worst` at most, in each of them. Noise is
+        # drawn in grains of 2^24, since it would not fit 64 bits; what is finer than a grain lies under the
+        # flooding, 2^61 wide: delta grows by 2^-37 a coefficient.
+        signal = self.shape.clip * self.shape.residual * scale / self.params.slots
+        one = (signal + 2 * worst * np.sqrt(count)) / _GRAIN + np.sqrt(count)
         space = dp.vector_domain(dp.atom_domain(T="i64")), dp.l2_distance(T=float)
         draw = space >> dp.m.then_gaussian(scale=float(self._noise * one))
         return [*(int(v) * _GRAIN for v in draw([0] * (count - 1))), 0]

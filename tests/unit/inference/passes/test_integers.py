@@ -47,11 +47,9 @@ def test_numbers_are_within_their_bits_and_near(weights: Any, bits: int) -> None
     assert found.unit > 0
     plain = np.abs(weights).max() / most
     error = np.square(found.weights * found.unit - weights).sum()
-    assert (
-        error <= np.square(np.rint(weights / plain) * plain - weights).sum() * (1 + 1e-9)
-        if plain
-        else error == 0
-    )
+    # Half a unit each, and units lie on a grid of eight an octave.
+    assert error <= weights.size * (plain * 2 ** (1 / 8) / 2) ** 2 * (1 + 1e-9)
+    assert 8 * np.log2(found.unit) == pytest.approx(np.round(8 * np.log2(found.unit)), abs=1e-9)
 
 
 def test_the_network_computes_with_the_numbers() -> None:
