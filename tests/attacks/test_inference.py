@@ -98,6 +98,14 @@ def test_hostile_answers() -> None:
     attack(answer, lambda data: one.client.decrypt(data, 2), EACH)
 
 
+def test_specifications_of_any_depth() -> None:
+    """What can just be read must not be too deep for its digest."""
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit() + 20):
+        deep = "[" * depth + "]" * depth
+        with pytest.raises(ModelError):
+            ClientSpec.from_json('{"format":"hitoku client specification","version":1,"x":' + deep + "}")
+
+
 def test_hostile_bundles() -> None:
     one = served("table", "latency")
     attack(one.plan.bundle().to_bytes(), Bundle.from_bytes, EACH)

@@ -17,6 +17,7 @@ from hitoku.node.bulk import BulkShelf, _batches, named
 from hitoku.node.models import _REMEMBERED, _WAITING, ModelDesk
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.ledger import EntryKind
+from hitoku.room.predictions import Predictions, PredictionState
 from hitoku.transport import messages
 
 CONTENT = b"encrypted rows"
@@ -220,6 +221,45 @@ def test_a_run_of_other_bytes_than_were_named_stays_charged_and_leaves_nothing(w
     assert caught.value.code == "PREDICTION_FAILED"
     assert len(world.charged()) == 1
     assert not world.folder.is_dir() or list(world.folder.iterdir()) == []
+
+
+def test_another_process_of_the_owner_takes_nothing_from_this_ones_runs(world, clock):
+    """A member's directory may be open in two processes: the one that starts cannot know that a run lives."""
+    world.scorer.go.clear()
+    run = world.predict("airport")
+    assert world.scorer.began.wait(SECONDS)
+    world.shelf.put(run, "airport", "prediction-result", CONTENT)
+    desk = ModelDesk(
+        world.desk._directory,
+        world.room,
+        lambda: world.records,
+        clock,
+        world.parcels,
+        world.shelf,
+        lambda folder: world.scorer,
+    )
+    desk.answer("host", world.message())
+    assert world.shelf.parcel("airport", run, "prediction-result") is not None
+    world.scorer.go.set()
+    world.done("airport", run)
+    world.idle()
+    assert Predictions(world.records, clock).of(run) == ("airport", PredictionState.DONE)
+
+
+def test_what_a_process_left_that_was_killed_goes_when_the_next_one_starts(world, clock):
+    """A run under way, and one whose scores nobody had taken; what this member asked others stays."""
+    kept = Predictions(world.records, clock)
+    model = world.room.agreement.model("score")
+    for number, state in ((101, None), (102, PredictionState.DONE)):
+        kept.take(f"{number:032x}", model, "airport", 8, "sha256:" + "0" * 64)
+        if state is not None:
+            kept.end(f"{number:032x}", state)
+    for number in (101, 102, 103):
+        world.shelf.put(f"{number:032x}", "airport", "prediction-result", CONTENT)
+    world.end("airport", world.predict("airport"))
+    world.idle()
+    assert [path.name for path in world.folder.iterdir()] == [f"{103:032x}"]
+    assert kept.of(f"{101:032x}") == ("airport", PredictionState.FAILED)
 
 
 def test_what_fails_with_words_of_its_own_is_told_without_them(world):

@@ -1,13 +1,16 @@
 //! What leaves to the key's holder: re-randomised and flooded, so that it tells the result alone.
 //!
 //! **What is done.** To a result (c0, c1) modulo q, whose phase c0 + c1 s is m + v (v the circuit's
-//! noise), a fresh encryption of zero under the holder's public key is added and, to c0, a flood F:
-//! uniform in -2^k .. 2^k in every coefficient (times the scheme's error factor). A result of three
-//! parts gets a second fresh encryption of zero at (c1, c2), which is zero under s too, times s.
+//! noise), a fresh encryption of zero under the holder's public key is added and a flood to every part:
+//! F to c0, uniform in -2^k .. 2^k in every coefficient (times the scheme's error factor), and G to c1,
+//! narrower by `narrower` bits, so that G s has a standard deviation of at most 0.21 of F's. A result of
+//! three parts gets a second fresh encryption of zero at (c1, c2), which is zero under s too, times s, and
+//! a flood of c2 that s^2 brings to at most 0.17 of F's.
 //!
 //! **Argument** (semi-honest holder of s and of the public key b = -a s + f e, as in O. Regev's and C.
 //! Gentry's circuit privacy: C. Gentry, "A Fully Homomorphic Encryption Scheme", thesis 2009, section
-//! 21.2). The holder sees c1' = c1 + a u + f e1 and the phase m + v + f (e u + e1 s + e0) + F.
+//! 21.2). The holder sees c1' = c1 + a u + f e1 + G and the phase m + v + f (e u + e1 s + e0) + F + G s.
+//! Here G is taken as known to the holder, who then sees more than it does.
 //! 1. F hides w = v + f (e u + e1 s + e0): two uniform intervals of length 2^(k+1) that are apart by
 //!    |w| differ by |w| / 2^(k+1), so N coefficients by at most N |w|max / 2^(k+1) in statistical
 //!    distance. What that buys is lambda = k + 1 - log2(N |w|max) bits: **below 40 it is no proof, it
@@ -16,10 +19,15 @@
 //!    c1' looks uniform. With three parts c2 and c1 are masked so by the two samples' u.
 //! 3. So a simulator that knows m draws c1' (and c2') uniformly and sets c0' = m + F - c1' s (- c2' s^2).
 //!
-//! **Hostile inputs and keys.** `a` is expanded from a seed, so c1' stays masked whatever b is. What
-//! remains is one residue c0' a coefficient, known up to F: at most log2(q / 2^(k+1)) + 1 bits of it tell
-//! anything, whatever the inputs held. That is why a result is first dropped to a modulus that is tight
-//! around its range.
+//! **Hostile inputs.** Under an honest key what remains is one residue c0' a coefficient, known up to F: at
+//! most log2(q / 2^(k+1)) + 1 bits of it tell anything, whatever the inputs held. That is why a result is
+//! first dropped to a modulus that is tight around its range.
+//!
+//! **Hostile keys.** Nobody can see whether b is -a s + f e. With b = floor(q / 3) and a c0 that is small or
+//! known, u can be read off c0' (F is far below q / 3), and c1' - a u is c1 + G but for the small f e1. c1 is the
+//! circuit's function of what the client chose; G leaves log2(q / 2^(k + 1)) + `narrower` bits of each
+//! coefficient of it. That is a bound on what an answer tells, and not the rounding that an honest key gets:
+//! whose key is not trusted to be made as it should is bounded by rows a day alone.
 //!
 //! |e u + e1 s + e0| is about 3.24 sqrt(4 N / 3) (338 at N = 8192); three parts: that times sqrt(2 N / 3).
 
@@ -34,7 +42,7 @@ use crate::ring::params::{Params, product_bits};
 use crate::ring::sample::{Expander, Seed};
 use crate::ring::vector;
 
-const FLOOD: &[u8] = b"flood";
+const FLOOD: [&[u8]; 3] = [b"flood", b"flood of part 1", b"flood of part 2"];
 const MOST_BITS: u32 = 126;
 
 /// Results `[count][parts][level][N]`, 2 or 3 parts, re-randomised under `key` and flooded with noise
@@ -69,21 +77,38 @@ pub fn release(
             add(params, &zero, &mut out[poly..], shape);
         }
         let mut flood = Zeroizing::new(vec![0i128; n]);
-        Expander::new(&wide, FLOOD, row as u64).very_wide(bits, &mut flood);
-        for (component, out) in out[..poly].chunks_exact_mut(n).enumerate() {
-            let modulus = params.modulus(component);
-            let room = &mut zero[..n];
-            for (place, &flood) in room.iter_mut().zip(&*flood) {
-                *place = modulus.reduce_signed_wide(flood);
+        for (part, out) in out.chunks_exact_mut(poly).enumerate() {
+            let Some(bits) = bits.checked_sub(narrower(part, n)) else {
+                continue;
+            };
+            Expander::new(&wide, FLOOD[part], row as u64).very_wide(bits, &mut flood);
+            for (component, out) in out.chunks_exact_mut(n).enumerate() {
+                let modulus = params.modulus(component);
+                let room = &mut zero[..n];
+                for (place, &flood) in room.iter_mut().zip(&*flood) {
+                    *place = modulus.reduce_signed_wide(flood);
+                }
+                if factor != 1 {
+                    vector::mul_scalar_assign(modulus, room, modulus.reduce(factor));
+                }
+                params.table(component).forward(room);
+                vector::add_assign(modulus, out, room);
             }
-            if factor != 1 {
-                vector::mul_scalar_assign(modulus, room, modulus.reduce(factor));
-            }
-            params.table(component).forward(room);
-            vector::add_assign(modulus, out, room);
         }
         Ok(())
     })
+}
+
+/// By how many bits the flood of a part is narrower than that of part 0. s has coefficients of mean square
+/// 2/3, s^2 of 4 N / 9: part 1's share of the phase's variance is (2 N / 3) / 4^narrower <= 1/24, part 2's
+/// (4 N^2 / 9) / 4^narrower <= 1/36.
+fn narrower(part: usize, n: usize) -> u32 {
+    let log_n = n.ilog2();
+    match part {
+        0 => 0,
+        1 => log_n.div_ceil(2) + 2,
+        _ => log_n + 2,
+    }
 }
 
 fn add(params: &Params, zero: &[u64], out: &mut [u64], shape: Shape) {
@@ -162,8 +187,9 @@ mod tests {
                         let mut noise = phase(&params, row, level);
                         noise[0] -= 5_000;
                         let flood = factor << bits;
-                        // Re-randomisation adds less than 2^13 (two parts), 2^19 (three).
-                        let rest = factor << if parts == 2 { 13 } else { 19 };
+                        // Re-randomisation adds less than 2^13 (two parts), 2^19 (three); the floods of
+                        // the other parts, 0.27 of the first one's deviation together.
+                        let rest = (factor << if parts == 2 { 13 } else { 19 }) + flood;
                         assert!(
                             noise
                                 .iter()

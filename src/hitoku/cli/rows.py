@@ -66,7 +66,8 @@ def _array(path: Path) -> NDArray[np.float64]:
 
     try:
         # A map takes no memory for what a head only claims to be there; nothing else is opened as one.
-        found = np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="ignore"):
+            found = np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
     except Exception:  # the parser of heads raises what Python's own tokenizer does

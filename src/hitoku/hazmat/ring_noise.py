@@ -134,8 +134,13 @@ def rescale(params: Parameters, noise: Size, level: int, parts: int = 2) -> Size
 
 
 def flood(noise: Size, bits: float) -> Size:
-    """With uniform noise of amplitude 2^bits added."""
-    return add(noise, Size(2.0**bits, 2.0**bits / math.sqrt(3)))
+    """With uniform noise of amplitude 2^bits added, and what the floods of the other parts become.
+
+    Times s and s^2 those have a 24th and a 36th of its variance at most; eight deviations of that are in the
+    worst case.
+    """
+    own, others = 2.0**bits / math.sqrt(3), math.sqrt(1 / 24 + 1 / 36)
+    return add(noise, Size(2.0**bits + 8 * others * own, own * math.sqrt(1 + others**2)))
 
 
 def budget_bits(params: Parameters, total: Size, level: int) -> float:

@@ -3,7 +3,10 @@
 
 What it tells of the model: the shape of inputs and scores, bounds of the inputs, how deep the circuit is (its
 primes), which rotations it makes, for packed inputs which features meet in the first layer's outputs, and for
-trees the bins. It is JSON, versioned, with a digest against accidents.
+trees the bins; roughly how large weights are (the scale of the scores and the primes depend on it; exactly,
+for layers whose weights are all multiples of one number), and the largest score of the calibration samples
+(`largest`, `tolerance`). `circuit` is a hash over the weights: whoever guesses all of them can tell that the
+guess is right. It is JSON, versioned, with a digest against accidents.
 """
 
 from __future__ import annotations

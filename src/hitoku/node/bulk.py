@@ -82,6 +82,11 @@ class BulkShelf:
     def left(self, member: str, run: str, name: str) -> None:
         """What leaves is encrypted; nothing has to be kept of that."""
 
+    def runs(self) -> tuple[str, ...]:
+        """The runs that something is here of."""
+        places = self._folder.iterdir() if self._folder.is_dir() else ()
+        return tuple(place.name for place in places if _RUN.fullmatch(place.name))
+
     def over(self, run: str) -> None:
         """Remove what there is of a run; nothing where there is none."""
         if _RUN.fullmatch(run):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hitoku import limits
 from hitoku.errors import HitokuError, InputError, PeerError, Refusal
+from hitoku.node.alone import first
 from hitoku.node.bulk import KEYS, REQUEST, RESULT, BulkShelf, fetched, named
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.files import write_whole
@@ -243,12 +244,19 @@ class ModelDesk:
 
     @property
     def _records_of(self) -> Predictions:
-        """The record of predictions; what a process before this one left is ended first."""
+        """The record of predictions; what a process before this one left is ended first.
+
+        Unless that process is alive: a member's directory may be open in several.
+        """
         with self._lock:
             if self._kept is None:
                 self._kept = Predictions(self._records(), self._clock)
-                for run in self._kept.recover():
-                    self._shelf.over(run)
+                lock = f".predictions-{self._room.agreement.id}.lock"
+                if first(self, self._directory.path / "models" / lock):
+                    self._kept.recover()
+                    for run in self._shelf.runs():
+                        if self._kept.of(run) is not None:  # nobody can ask for its end any more
+                            self._shelf.over(run)
             return self._kept
 
     def _allowed(self, sender: str, room: str, name: str) -> ServedModel:

@@ -330,7 +330,7 @@ def _flooding(plan: Plan) -> str:
     distance = f"2^-{bits:.0f} at most" if bits >= 1 else "not bounded usefully"
     return (
         f"statistical distance {distance}; a coefficient of an answer carries at most "
-        f"{hiding.score_bits:.0f} bits, whatever was encrypted"
+        f"{hiding.score_bits:.0f} bits, whatever was encrypted under an honest key"
     )
 
 

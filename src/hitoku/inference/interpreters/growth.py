@@ -48,6 +48,7 @@ TAIL_OF_PRODUCT: Final = 27.0
 FLOAT_ERROR: Final = 2.0**-50
 
 _ROUNDING: Final = 1 / 12
+_OTHER_PARTS: Final = 1 + 1 / 24 + 1 / 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,5 +138,8 @@ def relinearisation(degree: int, primes: tuple[int, ...], special: int, extra: i
 
 
 def flood(degree: int, bits: float) -> Error:
-    """Noise uniform in [-2^bits, 2^bits) on each coefficient of the decrypted polynomial."""
-    return _gaussian(degree * 4.0**bits / 3)
+    """Noise uniform in [-2^bits, 2^bits) on each coefficient, and the narrower floods of the other parts.
+
+    Theirs have a 24th and a 36th of its variance after s and s^2 at most (`ring/release.rs`).
+    """
+    return _gaussian(degree * 4.0**bits / 3 * _OTHER_PARTS)

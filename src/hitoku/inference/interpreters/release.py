@@ -14,7 +14,8 @@ That is a proof for lambda of 40 bits or more. Below that it is rounding: it tak
 away, and how many scores an attacker needs to average the noise out grows only with 4^(flood bits).
 
 A result keeps as few primes as its range needs: whatever a client encrypts, one coefficient tells him at
-most log2(modulus / (2 F)) + 1 bits, and values beyond the range wrap around.
+most log2(modulus / (2 F)) + 1 bits, and values beyond the range wrap around. Of N coefficients, that is, in
+each ciphertext of the answer; and under an honest public key alone (`rust/src/ring/release.rs`).
 """
 
 from __future__ import annotations

