@@ -153,7 +153,7 @@ def test_the_scores_scale_does_not_tell_the_greatest_weight(objective: Any) -> N
 
 
 def test_a_public_key_that_is_none_reads_no_more_than_the_flood_leaves() -> None:
-    """With b = floor(q / 3) the released c0 tells the encryption's u; c1 - a u is c1 but for c1's own flood."""
+    """With b = floor(q / 3) the released c0 tells the encryption's u; c1 - a u is c1 but for its flood."""
     n, flood = 1024, 18
     (q,) = ring.find_primes(n, [27])
     params = ring.Parameters(n, (q,), 0)

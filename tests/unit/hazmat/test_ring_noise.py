@@ -294,8 +294,9 @@ def test_slots_of_reals_stay_within_what_is_said_of_them(ckks):
 
 def test_a_flood_is_as_large_as_it_says():
     stated = ring_noise.flood(Size(8.0, 1.0), 10)
-    assert stated.worst == 1032
-    assert stated.deviation == pytest.approx(math.hypot(1.0, 1024 / math.sqrt(3)))
+    uniform, others = 1024 / math.sqrt(3), math.sqrt(1 / 24 + 1 / 36)
+    assert stated.worst == pytest.approx(8 + 1024 + 8 * others * uniform)
+    assert stated.deviation == pytest.approx(math.hypot(1.0, uniform, others * uniform))
 
 
 def test_budgets_are_bits_below_half_the_modulus(ckks):

@@ -2,8 +2,9 @@
 """What the client sees of a released result, against its simulator; and planted faults of a release.
 
 The client holds the key. Its simulator knows the result m alone, draws all later parts uniformly and sets the
-first to ``m + F - c1 s``, with F the flood (`release.rs` has the argument). Real results and simulated ones
-pass the same checks, which are given even the server's weights; each planted fault fails one.
+first to ``m + F + G s - c1 s``, with F and G the floods of the parts (`release.rs` has the argument). Real
+results and simulated ones pass the same checks, which are given even the server's weights; each planted fault
+fails one.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
@@ -61,13 +62,30 @@ class Result:
         apart = minus(found, np.repeat(self.ideal, len(found), axis=0), self.primes)
         return ring_noise.coefficients(ring.Plaintexts(self.world.params, apart, SCALE))
 
+    def floods(self, count, parts, bits=FLOOD, *, alike=False):
+        """Floods of every part, in NTT form [count, parts, level, N]."""
+        log = DEGREE.bit_length() - 1
+        words = np.zeros((count, parts, self.level, DEGREE), np.uint64)
+        for part, narrower in zip(range(parts), (0, -(-log // 2) + 2, log + 2), strict=False):
+            width = 1 << (bits - narrower)
+            drawn = self.world.random.integers(-width, width, (count, DEGREE))
+            if alike:
+                drawn[:] = drawn[0]
+            flood = np.stack([(drawn % q).astype(np.uint64) for q in self.primes], axis=1)
+            words[:, part] = _core.ring_transform(self.world.params.kernel, flood, True, 1)
+        return words
+
+    def law(self, parts, bits=FLOOD):
+        """What floods of all parts are in the result: coefficients, of which many are drawn."""
+        floods = Ciphertexts(self.world.params, self.floods(32, parts, bits), SCALE)
+        return ring_noise.coefficients(self.world.secret.decrypt(floods)).ravel()
+
     def simulated(self, count, parts, bits=FLOOD):
         """Results of the simulator, which has the ideal result, the client's key and no weights."""
         world = self.world
         later = world.uniform((count, parts - 1, self.level, DEGREE), self.primes)
-        drawn = world.random.integers(-(1 << bits), 1 << bits, (count, DEGREE))
-        flood = np.stack([(drawn % q).astype(np.uint64) for q in self.primes], axis=1)
-        flood = _core.ring_transform(world.params.kernel, flood, True, 1)
+        floods = Ciphertexts(world.params, self.floods(count, parts, bits), SCALE)
+        flood = world.secret.decrypt(floods).residues
         words = np.zeros((count, parts, self.level, DEGREE), np.uint64)
         words[:, 1:] = later
         masks = world.secret.decrypt(Ciphertexts(world.params, words.copy(), 1.0)).residues
@@ -92,9 +110,9 @@ def client_suspicion(result, released, bits=FLOOD):
                 values = [chance.uniform(order[:, at], q, 64) for order in (found, coefficients)]
                 worst[name] = max(*values, worst.get(name, 0.0))
     noise = result.noise(released)
-    edge = float(1 << bits)
-    bins = np.clip(((noise + edge) * (64 / (2 * edge))).astype(np.int64), 0, 63)
-    worst["flood"] = abs(chance.fit(np.bincount(bins.ravel(), minlength=64), np.full(64, 1 / 64)))
+    law = result.law(released.parts, bits)
+    worst["flood"] = abs(chance.two_samples(noise.ravel(), law))
+    edge = float(np.abs(law).max()) * 1.1
     # What lies beyond the flood's range is the noise that it hides: next to nothing of it may show.
     worst["beyond"] = FAR * float((np.abs(noise) > edge).mean() * 1000)
     circuit = np.repeat(result.noise(result.computed), len(noise), axis=0)
@@ -133,12 +151,8 @@ def planted(result, fault):
         return ring.add(x, zero)
     if fault == "halved flood":
         return ring.release(x, world.public, FLOOD - 1)
-    drawn = world.random.integers(-(1 << FLOOD), 1 << FLOOD, (8, DEGREE))
-    if fault == "one flood for all":
-        drawn[:] = drawn[0]
-    flood = np.stack([(drawn % q).astype(np.uint64) for q in result.primes], axis=1)
-    words = x.residues.copy()
-    words[:, 0] = plus(words[:, 0], _core.ring_transform(world.params.kernel, flood, True, 1), result.primes)
+    floods = result.floods(8, 2, alike=fault == "one flood for all")
+    words = np.stack([plus(x.residues[:, part], floods[:, part], result.primes) for part in range(2)], axis=1)
     made = Ciphertexts(world.params, words, SCALE)
     if fault == "no new encryption of zero":
         return made
@@ -186,12 +200,11 @@ def solved(inputs, output, q):
 
 
 def test_without_a_release_the_client_solves_for_the_weights(world):
-    """Why results are re-randomised, flood or not; and that it helps."""
+    """Why results are re-randomised, however wide the flood of the first part; and that it helps."""
     result = Result(world)
     q = result.primes[0]
     inputs = [row[1, 0] for row in result.sent.residues]
-    forgotten = planted(result, "no new encryption of zero")
-    assert solved(inputs, forgotten.residues[0, 1, 0], q) == WEIGHTS[0].tolist()
+    assert solved(inputs, result.computed.residues[0, 1, 0], q) == WEIGHTS[0].tolist()
     released = ring.release(result.computed, world.public, FLOOD)
     assert max(abs(x) for x in solved(inputs, released.residues[0, 1, 0], q)) > 1000
 

@@ -112,8 +112,8 @@ impl PyProgram {
         Ok(self.program.take(a, indices)?)
     }
 
-    fn concatenate(&mut self, all: Vec<usize>) -> PyResult<usize> {
-        Ok(self.program.concatenate(&all)?)
+    fn concatenate(&mut self, values: Vec<usize>) -> PyResult<usize> {
+        Ok(self.program.concatenate(&values)?)
     }
 
     fn output(&mut self, a: usize) -> PyResult<()> {
