@@ -193,7 +193,8 @@ def bounds_of(low: Floats, high: Floats) -> tuple[Floats, Floats]:
     span[span < 1e-290] = 1.0  # a difference too small to divide by is none
     step = 10.0 ** np.floor(np.log10(span)) / 2
     first, last = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
-    return first, np.where((low < high) & (last <= first), first + step, last)
+    # Also of a feature that is the same in all samples: what it may be has to be a range to scale by.
+    return first, np.where(last <= first, first + step, last)
 
 
 @dataclass(frozen=True, eq=False)

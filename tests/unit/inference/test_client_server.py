@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.unit.inference.served import Objective, Served, served
 
+from hitoku import inference
 from hitoku.inference import Client, ClientSpec, ModelError, Server
 from hitoku.inference.bundle import Bundle
 from hitoku.inference.interpreters import scales
@@ -168,3 +169,19 @@ def test_an_erased_client_decrypts_nothing() -> None:
     client.erase()
     with pytest.raises(Exception, match=r"(?i)erased|wiped"):
         client.decrypt(answer)
+
+
+def test_a_feature_that_is_the_same_in_all_samples() -> None:
+    """Its bounds are a range nevertheless, so that there is something to scale by."""
+    from sklearn.linear_model import LinearRegression
+
+    x = np.random.default_rng(2).normal(size=(60, 3))
+    x[:, 1] = 0.0
+    model = LinearRegression().fit(x, x @ [1.0, 2.0, 3.0])
+    objectives: tuple[Objective, ...] = ("throughput", "latency")
+    for objective in objectives:
+        plan = inference.compile(model, x, objective, 0.02)
+        client, server = Client(plan.client), Server(plan)
+        given = x[: min(20, client.samples_per_request)]
+        scores = client.decrypt(server.run(client.encrypt(given), server.admit(client.keys())))
+        assert np.abs(scores[:, 0] - model.predict(given)).max() < plan.tolerance

@@ -34,6 +34,7 @@ from hitoku.inference.interpreters.ranges import Ranges
 from hitoku.inference.interpreters.ring import Ring, modulus_bits
 from hitoku.inference.report.choice import Choice
 from hitoku.inference.report.words import learns
+from hitoku.inference.usual import server_ms
 
 __all__ = ["build"]
 
@@ -82,7 +83,8 @@ def build(
     found = errors.find(program, ring, seen or bounds)
     proved = errors.find(program, ring, bounds)
     sampled = measuring.sampled(program, ring) if sample and isinstance(ring, Parameters) else None
-    cost = costing.find(program, ring, costs or Costs(), threads=threads, sampled=sampled)
+    costs = costs or Costs()
+    cost = costing.find(program, ring, costs, threads=threads, sampled=sampled)
     size = sizes.find(program, ring, threads=threads)
     hiding = {key: asdict(value) for key, value in release.hiding(program, ring, proved).items()}
     return {
@@ -94,7 +96,7 @@ def build(
         "ranges": _ranges(program, ring, found, proved, bounds, seen, margin),
         "precision": _precision(program, found, seen or bounds, tolerance),
         "release": hiding,
-        "cost": _cost(cost, size, samples),
+        "cost": _cost(cost, size, samples, costs),
         "machine": machine(),
         "learns": learns(program, ring, hiding, client_learns, server_learns),
         "notes": list(notes),
@@ -214,13 +216,15 @@ def _precision(
     return data
 
 
-def _cost(cost: costing.Cost, size: sizes.Sizes, samples: int) -> dict[str, Any]:
+def _cost(cost: costing.Cost, size: sizes.Sizes, samples: int, costs: Costs) -> dict[str, Any]:
+    whole = server_ms(cost, costs, samples)
     return {
         "threads": cost.threads,
         "samples": samples,
+        "server_ms": whole,
         "wall_ms": cost.wall,
         "cpu_ms": cost.cpu,
-        "sample_ms": cost.wall / samples,
+        "sample_ms": whole / samples,
         "receive_ms": cost.receive,
         "send_ms": cost.send,
         "client_encrypt_ms": cost.encrypt,

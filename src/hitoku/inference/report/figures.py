@@ -43,8 +43,9 @@ def summary(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"{depth['levels']} primes used up"
     )
     time = (
-        f"{milliseconds(cost['wall_ms'])} a run on {cost['threads']} threads "
-        f"({milliseconds(cost['cpu_ms'])} of processor time), "
+        f"{milliseconds(cost['server_ms'])} a request on {cost['threads']} threads "
+        f"(the circuit at best {milliseconds(cost['wall_ms'])}, "
+        f"{milliseconds(cost['cpu_ms'])} of processor time), "
         f"{milliseconds(cost['sample_ms'])} a prediction; "
         f"reading a request {milliseconds(cost['receive_ms'])}; "
         f"client {milliseconds(cost['client_encrypt_ms'])} to encrypt, "
