@@ -399,9 +399,7 @@ def _with(**patches: bytes) -> Evidence:
         bound_quote(PaperTpm(), ek=b"\x30\x84\xff\xff\xff\xff"),
         bound_quote(PaperTpm(), ek=b"\x30\x80" + bytes(400)),
     ],
-    ids=lambda evidence: hashlib.sha256(evidence.content + repr(evidence.endorsements).encode()).hexdigest()[
-        :6
-    ],
+    ids=map(str, range(19)),
 )
 def test_t15_malformed_evidence_is_refused_with_its_own_code(evidence):
     with pytest.raises(Refused) as caught:

@@ -20,8 +20,8 @@ else); times are milliseconds, sizes bytes, ``*_bits`` base-2 logarithms:
 - ``cost``: {threads, samples (of one run), server_ms (a request as a server
   usually takes, from bytes to bytes), wall_ms (the circuit alone, at best), cpu_ms, sample_ms, receive_ms,
   send_ms, client_encrypt_ms, client_decrypt_ms, bytes {up, down, public_key, relinearisation_key,
-  rotation_keys, keys, keys_in_memory, constants_in_memory, values_in_memory, memory}, steps [{nodes, fused, name, wall_ms,
-  cpu_ms}]}.
+  rotation_keys, keys, keys_in_memory, constants_in_memory, values_in_memory, memory}, steps [{nodes, fused,
+  name, wall_ms, cpu_ms}]}.
 - ``learns``: {client: [sentences], server: [sentences]}.
 """
 
