@@ -78,9 +78,9 @@ def test_report_is_shown(hitoku, trees, tmp_path):
 def test_a_budget_that_holds_and_one_that_does_not(hitoku, trees):
     folder, report = trees
     cost = report["cost"]
-    fits = ["--assert-ms", 2 * cost["wall_ms"], "--assert-mb", 2 * cost["bytes"]["memory"] / 1e6]
+    fits = ["--assert-ms", 2 * cost["server_ms"], "--assert-mb", 2 * cost["bytes"]["memory"] / 1e6]
     assert hitoku("model", "report", folder, *fits, "--assert-bits", 1)[0] == 0
-    code, _, err = hitoku("model", "report", folder, "--assert-ms", cost["wall_ms"] / 2)
+    code, _, err = hitoku("model", "report", folder, "--assert-ms", cost["server_ms"] / 2)
     assert code == 6
     assert "are allowed" in err
     assert hitoku("model", "report", folder, "--assert-mb", cost["bytes"]["memory"] / 2e6)[0] == 6
