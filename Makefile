@@ -76,4 +76,4 @@ docs: $(BIN)/uv ## the documentation, into site/
 	$(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove what the build made
-	rm -rf $(VENV) target site dist .bench demo-run .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target site dist .bench demo-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
