@@ -15,7 +15,6 @@ its scores, each with noise of the width that the room names.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,12 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from hitoku import limits
 from hitoku.errors import HitokuError, InputError, PeerError, Refusal
 from hitoku.node.alone import first
 from hitoku.node.bulk import KEYS, REQUEST, RESULT, BulkShelf, fetched, named
+from hitoku.node.evaluation_keys import KeyFiles
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.files import write_whole
 from hitoku.room.predictions import Predictions, PredictionState
 from hitoku.transport import messages
 from hitoku.transport.predictions import (
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
     from hitoku.room.models import ServedModel
     from hitoku.room.records import Records
 
-__all__ = ["BUNDLE", "CLIENT", "KeyFiles", "ModelDesk", "Scorer", "model_folder"]
+__all__ = ["BUNDLE", "CLIENT", "ModelDesk", "Scorer", "model_folder"]
 
 BUNDLE: Final = "server.bundle"
 CLIENT: Final = "client.json"
@@ -91,44 +89,6 @@ class Scorer(Protocol):
 def model_folder(directory: Path, model: str) -> Path:
     """Where a member keeps a model that its node serves."""
     return directory / "models" / model
-
-
-class KeyFiles:
-    """Askers' evaluation keys, by hash, so that they come once. No secret: they only allow to compute.
-
-    Args:
-        folder: where they are.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-
-    def find(self, asker: str, digest: str) -> bytes | None:
-        """The keys of that hash which this asker sent before; None where they are not here."""
-        path = self._path(asker, digest)
-        with self._lock:
-            if not path.is_file():
-                return None
-            content = path.read_bytes()
-            if named(content) != digest:
-                path.unlink(missing_ok=True)
-                return None
-            os.utime(path)
-        return content
-
-    def keep(self, asker: str, digest: str, content: bytes) -> None:
-        """Keep keys; the asker's that were used longest ago go."""
-        path = self._path(asker, digest)
-        with self._lock:
-            path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-            write_whole(path, content)
-            kept = sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
-            for file in kept[limits.MAX_KEPT_EVALUATION_KEYS :]:
-                file.unlink(missing_ok=True)
-
-    def _path(self, asker: str, digest: str) -> Path:
-        return self._folder / asker / digest.removeprefix("sha256:")
 
 
 @dataclass(slots=True)

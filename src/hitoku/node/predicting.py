@@ -8,7 +8,6 @@ sent, so a row that the model was not made for is refused here, at no cost.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -228,12 +227,12 @@ class Asker:
     def _specification(self, model: ServedModel, path: Path) -> str:
         if path.is_file():
             content = path.read_bytes()
-            if _hash(content) == model.client:
+            if named(content) == model.client:
                 return content.decode("utf-8")
         message = ModelRequest(room=agreement_hash(self._room.agreement), model=model.name)
         reply = self._peers.call(model.owner, message.model_dump(mode="json"))
         content = messages.read(ModelGiven, reply, model.owner).client.encode("utf-8")
-        if _hash(content) != model.client:
+        if named(content) != model.client:
             raise PeerError(f"{model.owner!r} sent another client specification than the room names")
         write_whole(path, content)
         return content.decode("utf-8")
@@ -298,10 +297,6 @@ class Asker:
             messages.read(PredictionEnded, reply, model.owner)
         except (PeerError, Refusal):
             return  # the owner cleans up by itself after a day
-
-
-def _hash(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def _learned(me: str, model: ServedModel, requests: int, charged: int) -> tuple[tuple[str, str], ...]:
