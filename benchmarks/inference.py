@@ -329,7 +329,7 @@ def trees(quick: bool) -> list[Claim]:
             most = plan.client.encoder.samples
             given = np.tile(x, (-(-most // len(x)), 1))[:most] if most > 1 else x[: 10 if quick else 40]
             wanted = np.tile(own, (-(-most // len(x)), 1))[:most] if most > 1 else own[: len(given)]
-            served = asked(plan, given, repeat=3 if most > 1 else 1)
+            served = asked(plan, given, repeat=6 if most > 1 else 3)
             error = float(np.abs(served.scores - wanted).max())
             claims.append(
                 Claim(
@@ -433,7 +433,7 @@ def _network(name: str, model: Any, calibration: Any, samples: Any, objective: s
     plan = _plan(model, calibration, objective, bounds=(0.0, 1.0) if flat else None)
     most = plan.client.encoder.samples
     given = samples[: most if most > 1 else 12]
-    served = asked(plan, given, repeat=3 if most > 1 else 1)
+    served = asked(plan, given, repeat=6 if most > 1 else 3)
     predicted = plan.report().to_dict()["cost"]
     (entry,) = plan.program.inputs
     step = max(1, most)
@@ -454,7 +454,7 @@ def _network(name: str, model: Any, calibration: Any, samples: Any, objective: s
         same = float(((served.scores > 0) == (own > 0)).mean())
     walls = sorted(wall for wall, _ in served.runs[1:])
     measured = walls[len(walls) // 2] * 1e3
-    away = predicted["server_ms"] / measured - 1
+    away, added = (predicted[name] / measured - 1 for name in ("server_ms", "added_ms"))
     name = f"{name}, {objective}"
     found = [
         Claim(
@@ -465,7 +465,8 @@ def _network(name: str, model: Any, calibration: Any, samples: Any, objective: s
             measured,
             None,
             abs(away) <= 0.2,
-            f"{100 * away:+.0f} %; degree {plan.params.degree}; load {os.getloadavg()[0]:.1f}",
+            f"{100 * away:+.0f} %; operations add up to {100 * added:+.0f} %; "
+            f"degree {plan.params.degree}; load {os.getloadavg()[0]:.1f}",
         ),
         Claim(
             f"{name}: largest error of a score",

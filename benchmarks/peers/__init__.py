@@ -17,11 +17,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["PEERS", "measure"]
+__all__ = ["PEERS", "measure", "run_apart"]
 
 _HERE: Final = Path(__file__).resolve().parent
 
@@ -69,16 +70,34 @@ def measure(name: str, n: int, *, timeout: float = 1_800) -> dict[str, Any]:
         of each). Or ``peer`` and ``reason``: why there is nothing to compare with.
     """
     peer = PEERS[name]
+    measured = run_apart(peer.package, ["pair.py", str(_HERE / peer.script), str(n)], timeout)
+    if "reason" in measured:
+        return {"peer": name, **measured}
+    version = peer.package.partition("==")[2]
+    return {"peer": name, "version": version, "what": peer.what, **measured}
+
+
+def run_apart(package: str, command: Sequence[str], timeout: float) -> dict[str, Any]:
+    """Runs a script of this folder in an environment that has one package and what it needs.
+
+    Args:
+        package: what uv installs.
+        command: the script's name and its arguments.
+        timeout: seconds until it is given up.
+
+    Returns:
+        The JSON object in the last line that it printed; or ``reason``: why there is none.
+    """
     uv = _uv()
     if uv is None:
-        return {"peer": name, "reason": "uv is not there"}
-    command = [uv, "run", "--quiet", "--isolated", "--no-project", "--python", sys.executable]
-    command += ["--with", peer.package, "python", str(_HERE / "pair.py"), str(_HERE / peer.script), str(n)]
+        return {"reason": "uv is not there"}
+    whole = [uv, "run", "--quiet", "--isolated", "--no-project", "--python", sys.executable]
+    whole += ["--with", package, "python", str(_HERE / command[0]), *command[1:]]
     # Neither our own environment nor our sources may reach theirs.
     kept = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
         process = subprocess.Popen(
-            command,
+            whole,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -89,16 +108,15 @@ def measure(name: str, n: int, *, timeout: float = 1_800) -> dict[str, Any]:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            # uv, the pair and both parties are one process group of ours.
+            # uv, the script and all parties are one process group of ours.
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            return {"peer": name, "reason": f"did not end within {timeout:g} s"}
+            return {"reason": f"did not end within {timeout:g} s"}
     if process.returncode != 0:
         lines = [line for line in err.splitlines() if line.strip()]
-        return {"peer": name, "reason": lines[-1][:300] if lines else f"ended with {process.returncode}"}
+        return {"reason": lines[-1][:300] if lines else f"ended with {process.returncode}"}
     measured: dict[str, Any] = json.loads(out.splitlines()[-1])
-    version = peer.package.partition("==")[2]
-    return {"peer": name, "version": version, "what": peer.what, **measured}
+    return measured
 
 
 def _uv() -> str | None:

@@ -6,7 +6,9 @@
 
 pub mod columns;
 pub mod group;
+pub mod learning;
 pub mod ring;
+pub mod shares;
 
 use pyo3::prelude::*;
 
@@ -17,5 +19,7 @@ fn core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     columns::register(m)?;
     group::register(m)?;
-    ring::register(m)
+    learning::python::register(m)?;
+    ring::register(m)?;
+    shares::python::register(m)
 }

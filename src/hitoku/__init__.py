@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hitoku import columns as columns
     from hitoku._core import __version__ as __version__
     from hitoku.ask import Sent as Sent
+    from hitoku.client import connect as connect
     from hitoku.disclosure.answer import Answer as Answer
     from hitoku.node.local import RoomHandle as RoomHandle
     from hitoku.node.local import open_room as open_room
@@ -47,6 +48,7 @@ __all__ = [
     "Sent",
     "__version__",
     "columns",
+    "connect",
     "open_room",
 ]
 
@@ -57,6 +59,7 @@ _WHERE = {
     "RoomHandle": "hitoku.node.local",
     "Sent": "hitoku.ask",
     "__version__": "hitoku._core",
+    "connect": "hitoku.client",
     "open_room": "hitoku.node.local",
 }
 
@@ -69,6 +72,13 @@ def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'hitoku' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext hitoku``: the magic ``%%hitoku``; see `hitoku.client.magic`."""
+    from importlib import import_module
+
+    import_module("hitoku.client.magic").load_ipython_extension(shell)
 
 
 def __dir__() -> list[str]:

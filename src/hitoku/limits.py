@@ -70,6 +70,12 @@ MAX_OFFERED_TABLES: Final = 16
 MAX_WRONG_SECRETS: Final = 10
 """After so many an invitation ends."""
 
+# --- proposals of a next version of a room, between its members' nodes ---
+MAX_PROPOSAL_CHARS: Final = 900_000
+"""Of an agreement as JSON. Quoted in a message it has at most twice as many bytes."""
+MAX_DRAFTS_AN_HOUR: Final = 60
+"""Of one author in one room: so often the draft that others look at may change."""
+
 # --- questions ---
 MAX_SQL_CHARS: Final = 100_000
 MAX_SQL_NODES: Final = 20_000
@@ -127,6 +133,13 @@ JOB_DAYS: Final = 30
 # --- answers that a host keeps to give them again: all rooms together, the oldest are dropped ---
 MAX_KEPT_ANSWERS: Final = 1_000
 MAX_KEPT_ANSWERS_BYTES: Final = 256 * 1024 * 1024
+
+# --- backups (`node.archive`): all of one, its parts, the list of them, a file of the directory, a row ---
+MAX_BACKUP_BYTES: Final = 64 * 1024**3
+MAX_BACKUP_PARTS: Final = 50_000
+MAX_BACKUP_MANIFEST_BYTES: Final = 16 * 1024 * 1024
+MAX_BACKUP_FILE_BYTES: Final = 64 * 1024 * 1024
+MAX_BACKUP_ROW_BYTES: Final = 512 * 1024 * 1024
 
 # --- private cross statistics (`protections.crosstab`) ---
 MAX_CROSSTAB_RECORDS: Final = 250_000_000
@@ -192,6 +205,32 @@ ENCLAVE_STARTS_AT_ONCE: Final = 2
 MAX_HANDSHAKES_A_RUN: Final = 256
 MAX_SESSIONS_A_RUN: Final = 4
 
+# --- secret-shared tables (`protections.shares`) ---
+MAX_SHARES_ROWS: Final = 1 << 30
+"""Rows of one table as they are shared, padding included."""
+MAX_SHARES_MANIFEST_BYTES: Final = 1024 * 1024
+MAX_SHARES_PART_BYTES: Final = 64 * 1024 * 1024
+"""One server's shares of an answer for one receiver."""
+MAX_SHARES_LEAVES: Final = 256
+"""Columns that an owner shares of one table for one question."""
+MAX_SHARES_VALUE_BITS: Final = 126
+"""A whole number's magnitude: its sign fits 128 bits too."""
+MAX_SHARES_ENTRIES: Final = 1 << 22
+"""Texts of one dictionary, padding included."""
+MAX_SHARES_TEXT_BYTES: Final = 1024
+"""Of a text in a dictionary; a power of two."""
+MAX_SHARES_UPLOAD_BYTES: Final = 64 * 1024 * 1024 * 1024
+"""The explicit shares of one table."""
+SHARES_CHUNK_BYTES: Final = 960 * 1024
+"""One chunk of an upload: it must fit a parcel's binary value."""
+MAX_SHARES_BRANCHES: Final = 64
+MAX_SHARES_HEAD_BYTES: Final = 4 * 1024 * 1024
+"""What a server says of its shares of an answer, before them."""
+SHARES_CONNECT_SECONDS: Final = 60
+"""So long the servers of a run wait for each other."""
+MAX_SHARES_RUNS: Final = 8
+"""Runs that a server has a part in at the same time."""
+
 # --- models for predictions on encrypted inputs (`inference.importing`) ---
 MAX_MODEL_BYTES: Final = 256 * 1024 * 1024
 """Of a model's file, and of each file of weights beside it."""
@@ -203,3 +242,134 @@ MAX_MODEL_VALUES: Final = 1 << 25
 MAX_LAYER_VALUES: Final = 1 << 22
 """Values between two layers, for one sample."""
 MAX_MODEL_DIMENSIONS: Final = 8
+
+# --- learning together (`learning`): what the server and the members of a run send each other ---
+MAX_LEARNING_MESSAGE_BYTES: Final = 1024 * 1024 * 1024
+MAX_LEARNING_HEADER_BYTES: Final = 4 * 1024 * 1024
+"""What a message says before its arrays."""
+MAX_LEARNING_FEATURES: Final = 4096
+"""Inputs of a learned model, those of counters included."""
+MAX_LEARNING_ARRAYS: Final = 4096
+"""Arrays of one message."""
+MAX_LEARNING_DIMENSIONS: Final = 8
+MAX_LEARNING_VALUES: Final = 1 << 26
+"""Integers of one sum."""
+MAX_LEARNING_SEQUENCE: Final = 1 << 52
+"""Requests to one member in one run, sessions and rounds: what a count can reach."""
+MAX_LEARNING_PURPOSES: Final = 1 << 20
+"""Sums that a member remembers by their purpose."""
+MAX_LEARNING_LEDGER_BYTES: Final = 1024 * 1024 * 1024
+"""What a member remembers of one run between restarts."""
+
+# --- console: records (ledger, attestation, models, learning, audit) ---
+MAX_CONSOLE_LEDGER_LINES: Final = 50
+"""Entries on one page."""
+MAX_CONSOLE_LEDGER_SCAN: Final = 50_000
+"""Entries that one search looks through; the next page goes on from there."""
+MAX_CONSOLE_SEARCH_CHARS: Final = 200
+MAX_CONSOLE_LEDGER_CHECKS: Final = 32
+"""Verifications of ledgers whose outcome is remembered."""
+MAX_LEDGER_PROOF_BYTES: Final = 256 * 1024
+MAX_LEDGER_EXPORT_LINE_BYTES: Final = 4 * 1024 * 1024
+MAX_CONSOLE_PASTE_BYTES: Final = 1 << 20
+"""Pasted or uploaded evidence, heads, proofs."""
+MAX_CONSOLE_AUDIT_LINES: Final = 100
+"""Events on one page."""
+MAX_CONSOLE_AUDIT_EXPORT: Final = 100_000
+MAX_CONSOLE_LEARNING_RUNS: Final = 200
+"""Folders of runs that are listed."""
+MAX_CONSOLE_LEARNING_REPORT_BYTES: Final = 16 * 1024 * 1024
+MAX_CONSOLE_SCORE_BYTES: Final = 16 * 1024 * 1024
+"""A CSV file of rows that are to be scored."""
+MAX_CONSOLE_SCORE_ROWS: Final = 100_000
+MAX_CONSOLE_TASKS_RUNNING: Final = 8
+"""Audits, scorings and the like under way at the same time."""
+MAX_CONSOLE_TASKS: Final = 64
+"""Of them, how many are remembered."""
+
+# --- quotas: what one member or user may ask of a node (`[quotas]` in node.toml); bodies of the console ---
+QUOTA_RUNS: Final = 32
+QUOTA_ASKS: Final = 2_000
+QUOTA_USER_RUNS: Final = 3
+QUOTA_USER_ASKS: Final = 120
+MAX_QUOTA_RUNS: Final = 10_000
+MAX_QUOTA_ASKS: Final = 1_000_000
+CONSOLE_BODY_BYTES: Final = 16 * 1024 * 1024
+MAX_CONSOLE_BODY_BYTES: Final = 1024 * 1024 * 1024
+
+# --- console: tables, rules, budgets ---
+MAX_CLEAN_ROOMS_CHARS: Final = 1024 * 1024
+"""Of an analysis rule of AWS Clean Rooms that is taken over; AWS allows 100 KB."""
+MAX_UPLOAD_BYTES: Final = MAX_CONSOLE_BODY_BYTES
+"""Of a table that a browser sends; `[quotas] body_bytes` may allow less."""
+MAX_UPLOAD_ROWS: Final = 200_000_000
+MAX_UPLOAD_EXPANSION_BYTES: Final = 16 * 1024 * 1024 * 1024
+"""What the footer of an uploaded Parquet file may say that its pages become."""
+MAX_SHOWN_COLUMNS: Final = 300
+"""Of a source, in the form that declares a table; more are declared in a file (`hitoku room table`)."""
+MAX_LISTED_SOURCES: Final = 500
+LOOK_ROWS: Final = 200_000
+"""A profile is of so many rows at most."""
+LOOK_SECONDS: Final = 60
+LOOK_MEMORY_BYTES: Final = 3 * 1024 * 1024 * 1024
+"""Address space of the process that looks into a source; a large part of it is never touched."""
+LOOK_DISTINCT: Final = 100_000
+MAX_LOOK_BYTES: Final = 8 * 1024 * 1024
+MAX_EXAMPLE_QUESTIONS: Final = 40
+MAX_EXAMPLE_CHARS: Final = 8_000
+
+# --- console: questions ---
+CONSOLE_ASK_THREADS: Final = 4
+"""Questions of all users that run at the same time."""
+MAX_CONSOLE_ASKS_OPEN: Final = 64
+"""Questions of all users that run or wait for their turn."""
+MAX_CONSOLE_ASKS_KEPT: Final = 1_000
+"""Questions of one user that are kept with their answers: the oldest go first."""
+MAX_CONSOLE_ASKS_PAGE: Final = 25
+MAX_CONSOLE_PHASES: Final = 200
+"""Phases of one question that are written down."""
+MAX_CONSOLE_ROWS: Final = 500
+"""Rows of an answer on its page; exports have all of them."""
+MAX_CONSOLE_STREAMS: Final = 200
+"""Pages that are told of progress at the same time; one user has a tenth of them at most."""
+CONSOLE_STREAM_SECONDS: Final = 240
+"""After this long a stream of progress ends and is opened anew, so that who is signed out gets no more."""
+MAX_CONSOLE_JOBS: Final = 200
+"""Runs of this node on one page."""
+
+# --- console: who signs in, and what browsers send ---
+CONSOLE_STRANGER_BYTES: Final = 64 * 1024
+"""A body of somebody who is not signed in."""
+CONSOLE_BODY_SECONDS: Final = 600
+"""So long a body may take to come."""
+CONSOLE_STRANGER_SECONDS: Final = 30
+"""The same for a body of somebody who is not signed in."""
+CONSOLE_HEAD_SECONDS: Final = 15
+"""For the whole head of a request, and for a connection that says nothing."""
+CONSOLE_FORM_HEAD_BYTES: Final = 64 * 1024
+"""Of a form with files: the field `csrf` is within its first bytes."""
+MIN_PASSWORD_CHARS: Final = 12
+MAX_PASSWORD_CHARS: Final = 256
+SESSION_IDLE_SECONDS: Final = 3_600
+SESSION_SECONDS: Final = 12 * 3_600
+SIGN_IN_SECONDS: Final = 300
+"""Between password and one-time code, or between here and the OIDC provider and back."""
+MAX_SESSIONS_A_USER: Final = 20
+MAX_CONSOLE_USERS: Final = 10_000
+MAX_TOKENS_A_USER: Final = 50
+MAX_TOKEN_DAYS: Final = 366
+ATTEMPT_SECONDS: Final = 24 * 3_600
+"""So long a failed sign-in slows down the next ones."""
+RECOVERY_CODES: Final = 10
+
+# --- console: the API for programs ---
+API_AT_ONCE: Final = 16
+"""Requests of all users that compute (explain, preview, verify, predict) at the same time."""
+API_AT_ONCE_EACH: Final = 4
+"""The same, of one user."""
+API_LEDGER_ENTRIES: Final = 1_000
+"""Entries on one page."""
+ASK_ID_CHARS: Final = 32
+
+# --- readiness: with less room than this on the disk, a node says that it is not ready ---
+MIN_FREE_BYTES: Final = 256 * 1024 * 1024

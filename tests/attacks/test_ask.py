@@ -134,10 +134,12 @@ def test_members_answer_only_their_duties(world, question):
         ("host", _consent_request(world, question)),
         ("registry", {"kind": "hitoku/run-request/1"}),
         ("host", {"kind": "hitoku/deliver/1"}),
-        ("registry", {"kind": "hitoku/unheard-of/1"}),
     ):
         with pytest.raises(PeerError, match="failed \\(PEER\\)"):
             peers.call(member, message)
+    with pytest.raises(Refusal, match="does not know messages of the kind") as refusal:
+        peers.call("registry", {"kind": "hitoku/unheard-of/1"})
+    assert refusal.value.code == "VERSION"
 
 
 def test_a_stranger_on_the_network_is_not_answered(world, question):

@@ -19,7 +19,7 @@ from hitoku.protections.registry import PROTECTIONS
 from hitoku.questions import check
 from hitoku.room.agreement import ProtectionName
 
-from .inside import protection_at
+from .inside import Three, protection_at
 from .test_protections import HostOnly, counted
 from .world import World, world
 
@@ -99,9 +99,16 @@ QUESTIONS = [
 class Injected:
     """Draws that are all the same."""
 
+    def __init__(self, noise: int = NOISE) -> None:
+        self._noise = noise
+
     def take(self, scale: int, count: int) -> array[int]:
         assert scale > 0
-        return array("q", [NOISE] * count)
+        return array("q", [self._noise] * count)
+
+
+ADDENDS = (NOISE + 17, -50, 33)
+"""What each of three servers adds."""
 
 
 @pytest.fixture(scope="module", params=["parquet", "csv"])
@@ -116,7 +123,9 @@ def answered(place: World, name: ProtectionName, asked: Noised) -> tuple[Answer,
     if isinstance(verdict, Unsupported):
         assert verdict.reason
         return None
-    made = plan(question, place.room, ["shop"])
+    if isinstance(protection, Three):
+        protection.draws = lambda index: Injected(ADDENDS[index])
+    made = plan(question, place.room, ["shop"], by_servers=protection.shared)
     assert made.noise is not None
     # So that 120 people pass: what the threshold is has its own tests.
     low = replace(
@@ -137,8 +146,16 @@ def answered(place: World, name: ProtectionName, asked: Noised) -> tuple[Answer,
     return answer, made
 
 
-@pytest.mark.parametrize("name", list(PROTECTIONS))
-@pytest.mark.parametrize("asked", QUESTIONS, ids=lambda a: a.name)
+# Three parties in threads, and an engine for each owner and the receiver: a second a question.
+ASKED = [
+    pytest.param(name, asked, id=f"{asked.name}-{name}", marks=[pytest.mark.slow] if slow else [])
+    for asked in QUESTIONS
+    for name in PROTECTIONS
+    for slow in [name is ProtectionName.SHARES and asked.name != "groups"]
+]
+
+
+@pytest.mark.parametrize(("name", "asked"), ASKED)
 def test_the_answer_is_the_clear_one_plus_the_injected_noise(
     place: World, name: ProtectionName, asked: Noised
 ) -> None:

@@ -41,7 +41,11 @@ def _noised(most_rows: int, *bounds: dict[str, Any]) -> dict[str, Any]:
 AGREEMENT: dict[str, Any] = {
     "id": "0d2c8f5e-6f0e-4f0e-9d0a-3a1f6b0c2e11",
     "name": "Conformance",
-    "protections": ["tokens", "enclave"],
+    "protections": ["tokens", "enclave", "shares"],
+    "shares": {
+        "servers": ["east", "north", "west"],
+        "tables": [{"table": "customers", "columns": [{"columnName": "score", "decimals": 2}]}],
+    },
     "attestation": {"accept": ["dev"], "software": True},
     "members": [
         {
@@ -58,6 +62,21 @@ AGREEMENT: dict[str, Any] = {
             "name": "host",
             "key": "ed25519:bnoc3Smwt4/ROvTFWY/v9O8qlxZuPKby5Pv8zYBQW/E=",
             "abilities": ["host"],
+        },
+        {
+            "name": "north",
+            "key": "ed25519:sNqmIPoDZ90DhUPMv6l+98UZF5A3M9GNabmEoLHFre0=",
+            "abilities": ["compute"],
+        },
+        {
+            "name": "east",
+            "key": "ed25519:wD6qBPt2vcH+PCpEI4MA60z29guFyIQuJPGCiCXjY24=",
+            "abilities": ["compute"],
+        },
+        {
+            "name": "west",
+            "key": "ed25519:9JFGYBQO7wlig1++nyVUPRBEvKXS25RMUp/FprxmjTA=",
+            "abilities": ["compute"],
         },
     ],
     "tables": [

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.conftest import Place
@@ -17,15 +19,26 @@ from tests.conftest import Place
 from hitoku.cli import main as cli
 
 SECONDS = 60
+_RANDOM = random.SystemRandom()
+_GIVEN: set[int] = set()
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses at this moment."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+    """Ports that nobody uses at this moment, and that nobody gets who does not ask for them by number.
+
+    They lie below those that a system gives to outgoing connections: one of these could take a port between
+    this moment and the start of who is to listen on it. Other test processes choose as randomly.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = _RANDOM.randrange(15_000, 32_000)
+        if port in _GIVEN:
+            continue
+        with suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            _GIVEN.add(port)
+            found.append(port)
+    return found
 
 
 def hitoku(*arguments: object) -> subprocess.CompletedProcess[str]:

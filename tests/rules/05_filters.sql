@@ -104,6 +104,10 @@ SELECT COUNT(DISTINCT phone) AS n FROM customers WHERE joined = '2024-02-30';
 -- A number is no condition.
 SELECT COUNT(DISTINCT phone) AS n FROM customers WHERE age;
 
+-- verdict: accept
+-- A pattern may be denied in two ways.
+SELECT COUNT(DISTINCT phone) AS n FROM customers WHERE region NOT LIKE 'n%' AND NOT region LIKE 's%';
+
 -- verdict: refuse LIKE_FORM
 -- A pattern made of another column.
 SELECT COUNT(DISTINCT phone) AS n FROM customers WHERE region LIKE region;

@@ -49,9 +49,29 @@ SELECT COUNT(*) AS n FROM future;
 -- telco wants the answer to go on into a training.
 SELECT COUNT(*) AS n FROM trained;
 
--- verdict: refuse ANY_EXPRESSION_UNSUPPORTED
--- bank's rule asks for more than columns inside aggregates.
-SELECT COUNT(*) AS n FROM nested;
+-- verdict: accept
+-- bank's rule lets more than columns stand inside aggregates.
+SELECT COUNT(CASE WHEN age > 30 THEN 1 END) AS n FROM nested;
+
+-- verdict: accept
+-- Then a group's least value may be asked, too.
+SELECT MIN(age) AS youngest, MEDIAN(age) AS m, STDDEV(age) AS s FROM nested;
+
+-- verdict: refuse COLUMNS_ONLY
+-- The threshold counts all of the group, not the row that the expression singles out.
+SELECT SUM(CASE WHEN age = 99 THEN 1 ELSE 0 END) AS n FROM visits;
+
+-- verdict: refuse COLUMNS_ONLY
+-- The largest value of a group is one person's.
+SELECT region, MAX(age) AS oldest FROM visits GROUP BY region;
+
+-- verdict: refuse AGGREGATE_ARGUMENT
+-- Distinct values are those of a column.
+SELECT COUNT(DISTINCT age + 1) AS n FROM nested;
+
+-- verdict: refuse NOT_A_NUMBER
+-- Days have no mean.
+SELECT MEDIAN(day) AS d FROM nested;
 
 -- verdict: refuse RULE_KINDS_DIFFER
 -- A custom and an aggregation rule.

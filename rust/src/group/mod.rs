@@ -25,7 +25,7 @@ mod parallel;
 mod point;
 mod python;
 mod records;
-mod secret;
+pub(crate) mod secret;
 mod sorter;
 mod sums;
 

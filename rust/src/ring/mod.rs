@@ -22,7 +22,7 @@ pub mod keyswitch;
 pub mod modulus;
 pub mod ntt;
 pub mod pack;
-mod pages;
+pub mod pages;
 pub mod parallel;
 pub mod params;
 pub mod pointwise;
@@ -38,6 +38,7 @@ mod simd_avx2_vector;
 mod simd_avx512;
 #[cfg(target_arch = "x86_64")]
 mod simd_avx512_vector;
+pub mod threshold;
 pub mod transform;
 pub mod vector;
 

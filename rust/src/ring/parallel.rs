@@ -2,11 +2,11 @@
 //!
 //! A pool is remembered under the process's id. Threads do not survive a fork, so a child finds no
 //! pool of its own and makes new ones; its parent's are never touched there, nor dropped (dropping
-//! would wait for threads that are not there). A process that forks while another of its threads is
-//! making its first pool may find the list locked: it then works with a pool of its own call.
+//! would wait for threads that are not there). A process that forks while another of its threads holds
+//! the list finds it locked for ever: it then works with a pool of its own call.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -14,7 +14,9 @@ use rayon::prelude::*;
 use crate::ring::fault::Fault;
 use crate::ring::pages::prefer_huge;
 
-const MOST_THREADS: usize = 1_024;
+/// So many threads a pool has at most.
+pub const MOST_THREADS: usize = 1_024;
+const TRIES: usize = 10_000;
 
 type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
 
@@ -26,7 +28,7 @@ pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, Fault> {
         return Err(Fault::new("bad-threads"));
     }
     let key = (std::process::id(), threads);
-    let Ok(mut list) = POOLS.try_lock() else {
+    let Some(mut list) = held() else {
         return build(threads);
     };
     let pools = list.get_or_insert_with(HashMap::new);
@@ -36,6 +38,17 @@ pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, Fault> {
     let pool = build(threads)?;
     pools.insert(key, Arc::clone(&pool));
     Ok(pool)
+}
+
+/// The list; none where it stays locked much longer than anybody needs it for.
+fn held() -> Option<MutexGuard<'static, Option<Pools>>> {
+    for _ in 0..TRIES {
+        if let Ok(list) = POOLS.try_lock() {
+            return Some(list);
+        }
+        std::thread::yield_now();
+    }
+    None
 }
 
 fn build(threads: usize) -> Result<Arc<ThreadPool>, Fault> {

@@ -5,7 +5,7 @@
 //! F to c0, uniform in -2^k .. 2^k in every coefficient (times the scheme's error factor), and G to c1,
 //! narrower by `narrower` bits, so that G s has a standard deviation of at most 0.21 of F's. A result of
 //! three parts gets a second fresh encryption of zero at (c1, c2), which is zero under s too, times s, and
-//! a flood of c2 that s^2 brings to at most 0.17 of F's.
+//! a flood of c2 that s^2 brings to at most 0.24 of F's.
 //!
 //! **Argument** (semi-honest holder of s and of the public key b = -a s + f e, as in O. Regev's and C.
 //! Gentry's circuit privacy: C. Gentry, "A Fully Homomorphic Encryption Scheme", thesis 2009, section
@@ -100,8 +100,8 @@ pub fn release(
 }
 
 /// By how many bits the flood of a part is narrower than that of part 0. s has coefficients of mean square
-/// 2/3, s^2 of 4 N / 9: part 1's share of the phase's variance is (2 N / 3) / 4^narrower <= 1/24, part 2's
-/// (4 N^2 / 9) / 4^narrower <= 1/36.
+/// 2/3, s^2 of 8 N / 9 (each product of two unlike coefficients comes twice): part 1's share of the phase's
+/// variance is (2 N / 3) / 4^narrower <= 1/24, part 2's (8 N^2 / 9) / 4^narrower <= 1/18.
 fn narrower(part: usize, n: usize) -> u32 {
     let log_n = n.ilog2();
     match part {

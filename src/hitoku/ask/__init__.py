@@ -12,8 +12,8 @@ from __future__ import annotations
 from hitoku.ask.asker import ask
 from hitoku.ask.common import Sent
 from hitoku.ask.host import Host
-from hitoku.ask.offering import Offering
+from hitoku.ask.offering import Offering, SharesOffering
 from hitoku.ask.owner import Owner
 from hitoku.ask.receiver import Receiver, SealedReceiver
 
-__all__ = ["Host", "Offering", "Owner", "Receiver", "SealedReceiver", "Sent", "ask"]
+__all__ = ["Host", "Offering", "Owner", "Receiver", "SealedReceiver", "Sent", "SharesOffering", "ask"]

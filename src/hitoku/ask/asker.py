@@ -23,6 +23,7 @@ from hitoku.transport.heads import exchange_heads
 if TYPE_CHECKING:
     from hitoku.ask.unsealed import OneAnswer, Sealing
     from hitoku.disclosure.answer import Answer
+    from hitoku.room.parts import SharedAnswer
 
 __all__ = ["ask", "common_fields", "look_up"]
 
@@ -126,6 +127,7 @@ class _Asking:
         self._clock, self._host, self._examined = clock, examined.place, examined
         self._common = common_fields(sql, examined, users_noise)
         self._lost: PeerError | None = None
+        self._parts: str | None = None
 
     def once(self, repeats: str | None) -> Answer | Sent:
         """Have it run, or the answer of the run `repeats` given again."""
@@ -139,10 +141,12 @@ class _Asking:
         except BaseException as error:
             self._give_up(run, consented, error)
             raise
-        facts = {"question": question.hash, "receivers": list(plan.receivers)}
+        facts: dict[str, Any] = {"question": question.hash, "receivers": list(plan.receivers)}
         if isinstance(answer, Sent):
             self._records.commit(run, Role.ASKER, facts)
             return answer
+        if self._parts is not None:
+            facts["parts"] = self._parts  # by which the others' ledgers name it: they do not know the answer
         entry = self._records.commit(run, Role.ASKER, facts | {"answer": answer.digest})
         try:
             exchange_heads(self._records, self._room, self._peers, (*question.owners, self._host))
@@ -175,7 +179,8 @@ class _Asking:
         given = None if sealing is None else sealing.given
         order = messages.RunRequest(consents=consents, sealing=given, **common).model_dump(mode="json")
         done = self._ended(run, self._ordered(run, order))
-        here: Any = done.answer if sealing is None else done.sealed
+        shared = self._examined.protection.shared
+        here: Any = done.shared if shared else done.answer if sealing is None else done.sealed
         if done.run != run or (here is None) != (me not in plan.receivers):
             raise PeerError(f"{host!r} answered another question")
         made_by = run if repeats is None else repeats
@@ -184,11 +189,32 @@ class _Asking:
         self._progress.phase("receive")
         if sealing is None:
             answer = Answer.from_message(here, host)
+        elif shared:
+            answer = self._combined(here, sealing)
         else:
             answer = sealing.opened(here, self._room, self._clock.now())
         if answer.run != made_by or not self._as_planned(answer):
             raise PeerError(f"{host!r} answered another question")
-        return answer if sealing is None else self._deleted(answer, here, done.certificate)
+        if sealing is None or shared:
+            return answer
+        return self._deleted(answer, here, done.certificate)
+
+    def _combined(self, shared: SharedAnswer, sealing: OneAnswer) -> Answer:
+        """The answer in three servers' parts, put together and released here."""
+        from hitoku.ask.combining import combined
+        from hitoku.room.parts import parts_digest
+
+        given = sealing.given
+        self._parts = parts_digest(given.run, shared.hashes)
+        return combined(
+            shared,
+            sealing.key,
+            self._room,
+            self._examined,
+            me=given.receiver,
+            run=given.run,
+            clock=self._clock,
+        )
 
     def _deleted(self, answer: Answer, sealed: str, certificate: dict[str, Any] | None) -> Answer:
         """The answer with what is known of the deletion of its keys; a certificate that holds is kept."""
@@ -202,9 +228,9 @@ class _Asking:
         return replace(answer, deletion=deletion)
 
     def _key_of(self, run: str) -> OneAnswer | None:
-        """The one-time key for the answer, where an enclave seals it for this member."""
-        me, question = self._peers.me, self._examined.question
-        if not self._examined.protection.sealed or me not in self._examined.plan.receivers:
+        """The one-time key for the answer, where an enclave or three servers seal it for this member."""
+        me, question, protection = self._peers.me, self._examined.question, self._examined.protection
+        if not (protection.sealed or protection.shared) or me not in self._examined.plan.receivers:
             return None
         if self._sealing is None:
             raise RoomError("this asker has nothing to receive sealed answers with")

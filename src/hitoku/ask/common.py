@@ -101,7 +101,9 @@ def plan_of(
         Refusal: nobody is to receive, or somebody who may not.
     """
     to = {*receivers, *protection.receivers(question, room)}
-    return make_plan(question, room, to, users_noise, by_owners=protection.by_owners)
+    return make_plan(
+        question, room, to, users_noise, by_owners=protection.by_owners, by_servers=protection.shared
+    )
 
 
 def run_of(

@@ -28,11 +28,15 @@ from hitoku.room.consent import check_consents, moment
 from hitoku.room.jobs import Jobs
 from hitoku.room.records import Records, replayed
 from hitoku.room.runs import Role
+from hitoku.room.sealing import SealingKey, check_sealing_keys
 from hitoku.transport import messages
 from hitoku.transport.heads import exchange_heads
 
 if TYPE_CHECKING:
     from hitoku.ask.sealed import SealedRun
+    from hitoku.ask.server import Server
+    from hitoku.ask.shared import SharedRun
+    from hitoku.ask.work import Work
     from hitoku.disclosure.answer import Answer
     from hitoku.protections.base import Protection
 
@@ -57,6 +61,8 @@ class Host:
         progress: hears about the phases.
         clock: the time.
         jobs: runs that outlive their request; None where such are not taken.
+        server: this member's side of runs on shares; None where it leads none.
+        leading: hears of a run on shares before it begins, so that it can be looked at and ended.
     """
 
     room: Room
@@ -68,6 +74,8 @@ class Host:
     progress: Progress
     clock: Clock
     jobs: Jobs | None = None
+    server: Server | None = None
+    leading: Callable[[Work], None] = lambda _: None
 
     @property
     def led(self) -> Led:
@@ -115,13 +123,19 @@ class Host:
             kept = self._wanted(key, request.repeats)
             protection = None if kept is not None else self.runner(examined, request)
             sealed = self._sealed(sender, request, examined, protection)
-            sealing = [] if sealed is None else sealed.sealing()
+            shared = self._shared(sender, request, examined)
+            sealing = [] if sealed is None and shared is None else self._sealing(sender, request, examined)
+            work = None if shared is None else shared.work(sealing)
+            if work is not None:
+                self.leading(work)
             own = run_of(request.run, Role.HOST, sender, self.peers.me, examined, repeats=request.repeats)
             if examined.protection.long:
                 return self.led.taken_on(own, sender, message)
             self.records.reserve(own, self.room.agreement)
         if sealed is not None:
             return sealed.run(pace, sealing)
+        if shared is not None and work is not None:
+            return shared.run(pace, work)
         owners = examined.question.owners
         try:
             if protection is None or kept is not None:
@@ -204,7 +218,7 @@ class Host:
         return None if key is None else self.records.kept(key)
 
     def _key(self, examined: Examined) -> str | None:
-        if examined.protection.long or examined.protection.sealed:
+        if examined.protection.long or examined.protection.sealed or examined.protection.shared:
             return None  # computed from others' tables, whose versions are not known here
         data = self.versions(examined.question.tables)
         if data is None:
@@ -312,6 +326,44 @@ class Host:
         if not isinstance(protection, Enclave):
             raise AssertionError("what starts an enclave is handed in where an answer is sealed")
         return SealedRun(self, sender, request, examined, protection)
+
+    def _sealing(self, sender: str, request: messages.RunRequest, examined: Examined) -> list[SealingKey]:
+        """The receivers' one-time keys, before anything is reserved.
+
+        Raises:
+            Refusal: one is missing, or does not carry its receiver's signature.
+            PeerError: a receiver cannot be reached.
+        """
+        from hitoku.transport import enclave
+
+        room, run = examined.question.room_hash, request.run
+        asked = enclave.SealingKeyRequest(room=room, run=run).model_dump(mode="json")
+        given: list[SealingKey] = []
+        for receiver in examined.plan.receivers:
+            if receiver == sender and request.sealing is not None:
+                given.append(request.sealing)
+                continue
+            reply = self.peers.call(receiver, asked)
+            given.append(messages.read(enclave.SealingKeyGiven, reply, receiver).key)
+        check_sealing_keys(
+            given,
+            self.room.agreement,
+            receivers=examined.plan.receivers,
+            room=room,
+            run=run,
+            host=self.peers.me,
+        )
+        return given
+
+    def _shared(self, sender: str, request: messages.RunRequest, examined: Examined) -> SharedRun | None:
+        """The way of a run of three servers; None for all others."""
+        from hitoku.ask.shared import SharedRun
+
+        if not examined.protection.shared:
+            return None
+        if self.server is None:
+            raise AssertionError("who leads a run on shares is one of its servers")
+        return SharedRun(self, self.server, sender, request, examined)
 
     def _check(self, request: messages.RunRequest, examined: Examined) -> None:
         question = examined.question

@@ -16,6 +16,7 @@ from hitoku.room.records import Records
 from hitoku.room.runs import Role
 from hitoku.transport import messages
 from hitoku.transport.heads import exchange_heads
+from hitoku.transport.restoring import check_restored
 
 if TYPE_CHECKING:
     from hitoku.questions.question import Question
@@ -135,9 +136,11 @@ class Owner:
                 remedy=f"run it on {examined.place!r}",
             )
         self._own(question.owners)
+        check_restored(self._records, self._room, self._peers)
         exchange_heads(self._records, self._room, self._peers, (sender, request.host))
         mine = tuple(t for t in question.tables if (o := agreement.table(t)) and o.owner == self._me)
-        if (examined.protection.by_owners or examined.protection.sealed) and request.repeats is None:
+        protection = examined.protection
+        if (protection.by_owners or protection.sealed or protection.shared) and request.repeats is None:
             self._ready(mine)
         run = run_of(
             request.run,

@@ -53,11 +53,12 @@ class Receiver:
         """Answer a Deliver.
 
         An enclave's answer comes sealed, with its proof (`SealedReceiver`). What comes here carries no proof,
-        so it is nothing that claims to be one: neither by its protection nor by a stamp.
+        so it is nothing that claims to be one: neither by its protection nor by a stamp. Nor is it an answer
+        that three servers computed on shares: that comes in their parts (`hitoku.ask.combining`).
 
         Raises:
             Refusal: the sender is no host, the answer is of another room, run or receiver, of a protection
-                that the room does not accept, or claims to be an enclave's.
+                that the room does not accept, or claims to be an enclave's or of three servers.
             PeerError: the message is malformed.
         """
         from hitoku.disclosure.answer import Answer
@@ -72,7 +73,7 @@ class Receiver:
             or answer.run != request.run
             or self._me not in answer.receivers
             or answer.protection not in self._room.agreement.protections
-            or answer.protection == ProtectionName.ENCLAVE
+            or answer.protection in {ProtectionName.ENCLAVE, ProtectionName.SHARES}
             or answer.attestation is not None
         ):
             raise Refusal("DELIVERY_REFUSED", f"{self._me!r} does not take this answer from {sender!r}")

@@ -23,7 +23,7 @@ from hitoku.ask.pace import Pace
 from hitoku.errors import EngineError, HitokuError, PeerError, Refusal, RunAborted
 from hitoku.room.consent import moment
 from hitoku.room.runs import Role
-from hitoku.room.sealing import SealingKey, check_sealing_keys
+from hitoku.room.sealing import SealingKey
 from hitoku.transport import attested, enclave, messages
 
 if TYPE_CHECKING:
@@ -55,32 +55,6 @@ class SealedRun:
     request: messages.RunRequest
     examined: Examined
     protection: Enclave
-
-    def sealing(self) -> list[SealingKey]:
-        """The receivers' one-time keys, before anything is reserved.
-
-        Raises:
-            Refusal: one is missing, or does not carry its receiver's signature.
-            PeerError: a receiver cannot be reached.
-        """
-        run, question = self.request.run, self.examined.question
-        asked = enclave.SealingKeyRequest(room=question.room_hash, run=run).model_dump(mode="json")
-        given: list[SealingKey] = []
-        for receiver in self.examined.plan.receivers:
-            if receiver == self.sender and self.request.sealing is not None:
-                given.append(self.request.sealing)
-                continue
-            reply = self.host.peers.call(receiver, asked)
-            given.append(messages.read(enclave.SealingKeyGiven, reply, receiver).key)
-        check_sealing_keys(
-            given,
-            self.host.room.agreement,
-            receivers=self.examined.plan.receivers,
-            room=question.room_hash,
-            run=run,
-            host=self.host.peers.me,
-        )
-        return given
 
     def run(self, pace: Pace, sealing: Sequence[SealingKey]) -> dict[str, Any]:
         """Run, settle, and deliver. The run is reserved already.

@@ -35,7 +35,7 @@ from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Name, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import Hash, RunId
-from hitoku.room.heads import member_signed
+from hitoku.room.heads import signed_ever
 from hitoku.room.keys import valid_signature
 from hitoku.room.ledger import EntryKind, Inclusion
 from hitoku.transport.attested import Bytes32, Challenged, Ear
@@ -187,7 +187,7 @@ def check_certificate(data: object, room: Room) -> Checked:
     tables = {table for part in certificate.brokers for table in part.challenged.keys}
     if set(statement.keys) != held or not statement.inputs.keys() <= tables:
         raise Refused(Code.BINDING, "the worker had other keys than those whose deletion the brokers sign")
-    brokers = tuple(_broker(part, statement, agreement) for part in certificate.brokers)
+    brokers = tuple(_broker(part, statement, agreement, room) for part in certificate.brokers)
     return Checked(
         run=statement.run,
         program=statement.program,
@@ -207,7 +207,7 @@ def _version(room: Room, name: str) -> Agreement:
     raise Refused(Code.BINDING, "the run is of another room, or of a version that is not in the room file")
 
 
-def _broker(part: _Part, statement: Statement, agreement: Agreement) -> CheckedBroker:
+def _broker(part: _Part, statement: Statement, agreement: Agreement, room: Room) -> CheckedBroker:
     member = agreement.member(part.broker)
     owned = {t.name for t in agreement.tables if t.owner == part.broker}
     if member is None or not part.challenged.keys.keys() <= owned:
@@ -234,7 +234,7 @@ def _broker(part: _Part, statement: Statement, agreement: Agreement) -> CheckedB
     claims = _claims(evidence, binding, made)
     tombstone = read_tombstone(part.tombstone, member.key)
     _fits(tombstone, part, statement, evidence)
-    proof = _proof(part, tombstone, agreement)
+    proof = _proof(part, tombstone, room)
     if datetime.fromisoformat(tombstone.since) < made:
         raise Refused(Code.BINDING, f"{part.broker!r} deleted its keys before it released them")
     return CheckedBroker(
@@ -296,7 +296,7 @@ def _fits(tombstone: Tombstone, part: _Part, statement: Statement, evidence: Evi
         raise Refused(Code.BINDING, f"{part.broker!r} released the keys for other evidence")
 
 
-def _proof(part: _Part, tombstone: Tombstone, agreement: Agreement) -> Inclusion:
+def _proof(part: _Part, tombstone: Tombstone, room: Room) -> Inclusion:
     """That the tombstone stands in the owner's ledger, under a head that the owner signed."""
     try:
         proof = Inclusion.from_dict(part.proof)
@@ -305,11 +305,9 @@ def _proof(part: _Part, tombstone: Tombstone, agreement: Agreement) -> Inclusion
         seq = entry["seq"]
     except (RoomError, ValueError, KeyError, TypeError):
         raise Refused(Code.MALFORMED, f"the proof of {part.broker!r} is none") from None
-    room = str(agreement.id)
-    if (proof.head.member, proof.head.room) != (part.broker, room) or not proof.verify(
-        member_signed(agreement)
-    ):
+    room_id = str(room.agreement.id)
+    if (proof.head.member, proof.head.room) != (part.broker, room_id) or not proof.verify(signed_ever(room)):
         raise Refused(Code.SIGNATURE, f"the proof does not hold under a head that {part.broker!r} signed")
-    if facts != (part.broker, room, str(EntryKind.TOMBSTONE), tombstone.hash) or seq != proof.index:
+    if facts != (part.broker, room_id, str(EntryKind.TOMBSTONE), tombstone.hash) or seq != proof.index:
         raise Refused(Code.BINDING, f"the proof of {part.broker!r} is of another ledger entry")
     return proof

@@ -222,4 +222,5 @@ def _accepted(data: dict[str, Any]) -> list[str]:
         for item in choice["learned"]:
             assumption = f" (assuming {item['assumption']})" if item["assumption"] else ""
             lines.append(f"  {item['member']}: {item['words']}{assumption}")
+        lines += [f"  {line}" for line in choice["plan"]]
     return lines

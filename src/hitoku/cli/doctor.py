@@ -15,12 +15,12 @@ from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from hitoku.cli.show import one_line
-from hitoku.errors import HitokuError
+from hitoku.errors import HitokuError, InputError
 
 if TYPE_CHECKING:
     from hitoku.room.agreement import Room
@@ -85,6 +85,7 @@ def _machine() -> Iterator[Finding]:
         "hitoku needs Python 3.11 or newer",
     )
     yield _guarded("Rust core", _core, "build it: make build")
+    yield _guarded("three-server kernel", _kernel, "build it: make build")
     yield _cpu()
     yield _guarded("DuckDB", lambda: metadata.version("duckdb"), "pip install 'duckdb>=2'")
     yield _guarded("Arrow", lambda: metadata.version("pyarrow"), "pip install 'pyarrow>=26'")
@@ -95,6 +96,19 @@ def _core() -> str:
     from hitoku._core import __version__
 
     return __version__
+
+
+def _kernel() -> str:
+    """Three servers in this process add and compare one number, over memory."""
+    from hitoku.hazmat.shares import run_three
+
+    def step(party: Any) -> int:
+        own = party.public("u8", 1, 4)
+        return int(party.open(party.equal(own, own, 8)).sum())
+
+    if run_three(step) != [4, 4, 4]:
+        raise InputError("three servers in this process do not agree: build it again")
+    return "three servers in this process agree"
 
 
 def _cpu() -> Finding:
@@ -179,6 +193,17 @@ def _room(path: Path) -> Iterator[Finding]:
     except HitokuError as error:
         yield Finding("room", "wrong", str(error))
         return
+    part = workspace.room.agreement.shares
+    if part is not None:
+        here = [name for name in part.servers if name in workspace.members]
+        yield Finding(
+            "servers on shares",
+            "optional" if len(here) > 1 else "ok",
+            f"{', '.join(part.servers)}; {len(here)} of their directories are here",
+            "any two servers together can read the tables: run them on machines of different companies"
+            if len(here) > 1
+            else None,
+        )
     for name, directory in workspace.members.items():
         yield _guarded(f"member {name}", partial(_member, directory, workspace.room), "")
         member = workspace.room.agreement.member(name)

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from cyclopts import App, Parameter
 
+from hitoku import limits
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
 from hitoku.ports import SystemClock
 from hitoku.room.directory import Workspace
 from hitoku.room.files import load_room, read_text
-from hitoku.room.heads import member_signed
+from hitoku.room.heads import signed_ever
 from hitoku.room.ledger import EntryKind, Head, Inclusion
 from hitoku.room.records import Records
 
@@ -88,7 +90,7 @@ def verify(
     """
     workspace = Workspace.open(room)
     records = _records(workspace, member)
-    signed = member_signed(workspace.room.agreement)
+    signed = signed_ever(workspace.room)  # heads that others keep may be older than a change of its key
     size = records.ledger.verify(signed)
     known: list[tuple[str, Head]] = []
     for name in workspace.members:
@@ -131,13 +133,13 @@ def prove(
     """
     if check is not None:
         path = room / "room.yaml" if room.is_dir() else room
-        agreement = load_room(path).agreement
+        shared = load_room(path)
         try:
             data = json.loads(read_text(check))
         except (ValueError, RecursionError):
             raise InputError(f"{check}: not JSON") from None
         proof = Inclusion.from_dict(data)
-        if proof.head.room != str(agreement.id) or not proof.verify(member_signed(agreement)):
+        if proof.head.room != str(shared.agreement.id) or not proof.verify(signed_ever(shared)):
             raise RoomError(f"{check}: the proof does not hold in this room")
         facts = f"entry {proof.index} of {proof.head.size} in the ledger of {proof.head.member}"
         sys.stdout.write(f"{facts}: holds\n")
@@ -147,6 +149,57 @@ def prove(
     made = _records(Workspace.open(room), member).ledger.prove(entry)
     sys.stdout.write(json.dumps(made.to_dict(), ensure_ascii=False) + "\n")
     return 0
+
+
+@app.command(name="check-export")
+def check_export(
+    file: Path, *, room: Path = Path(), head: list[Path] | None = None, json_: Json = False
+) -> int:
+    """Check a ledger that was exported as JSON lines, on any machine: the room file has the members' keys.
+
+    Parameters
+    ----------
+    file
+        The export, as the console writes it.
+    room
+        The room's directory, or its room.yaml.
+    head
+        A head of this ledger kept elsewhere; the export must contain it. May be repeated.
+    json_
+        Print one JSON object.
+    """
+    from hitoku.room.exported import check_export as checked
+    from hitoku.room.heads import member_signed
+    from hitoku.room.versions import newest_in_force
+
+    path = room / "room.yaml" if room.is_dir() else room
+    agreed = newest_in_force(load_room(path))
+    kept = [Head.from_bytes(read_text(one).strip().encode()) for one in head or []]
+    try:
+        with file.open("rb") as lines:
+            found = checked(_bounded(lines), agreed, kept)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    now = member_signed(agreed.agreement)(found.member, found.message(), found.signature)
+    data = {
+        "member": found.member,
+        "entries": found.size,
+        "root": found.root.hex(),
+        "earlier_key": not now,
+        "holds": True,
+    }
+    others = f"; it continues the {len(kept)} heads given" if kept else ""
+    if not now:
+        others += (
+            f"; signed with a key that {found.member} gave up since: whoever has that key could sign it today"
+        )
+    _out(data, f"{found.member}: {found.size} entries hold, root {found.root.hex()}{others}", json_)
+    return 0
+
+
+def _bounded(file: BinaryIO) -> Iterator[bytes]:
+    while line := file.readline(limits.MAX_LEDGER_EXPORT_LINE_BYTES + 2):
+        yield line
 
 
 def _out(data: dict[str, Any], words: str, as_json: bool) -> None:

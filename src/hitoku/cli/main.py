@@ -63,6 +63,7 @@ def _app() -> Any:
     app.command("hitoku.cli.room:app", name="room", help="Make, sign, verify and show rooms.")
     app.command("hitoku.cli.ledger:app", name="ledger", help="Show, verify and prove a ledger.")
     app.command("hitoku.cli.node:app", name="node", help="Serve a member's node, and see the others.")
+    app.command("hitoku.cli.user:app", name="user", help="Who may use the console of a member's node.")
     app.command("hitoku.cli.table:app", name="table", help="Enter and check a member's own tables.")
     app.command("hitoku.cli.columns:app", name="columns", help="Encrypt and decrypt columns.")
     app.command(
@@ -72,6 +73,7 @@ def _app() -> Any:
     app.command(
         "hitoku.cli.predict:predict", name="predict", help="Have encrypted rows scored by a member's model."
     )
+    app.command("hitoku.cli.learn:app", name="learn", help="Learn a model together on updates nobody reads.")
     app.command("hitoku.cli.demo:app", name="demo", help="See it work on real data.")
     app.command("hitoku.cli.doctor:doctor", name="doctor", help="Say what is missing on this machine.")
     return app

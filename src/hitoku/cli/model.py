@@ -252,6 +252,8 @@ def serve(
     # The client specification last: until it is there, the node serves what it served before, or nothing.
     for file, content in ((BUNDLE, (folder / BUNDLE).read_bytes()), (CLIENT, client)):
         write_whole(place / file, content)
+    if (folder / _REPORT).is_file():  # for the owner's console; nobody else gets it
+        write_whole(place / _REPORT, (folder / _REPORT).read_bytes())
     digest = "sha256:" + hashlib.sha256((place / CLIENT).read_bytes()).hexdigest()
     entry: dict[str, Any] = {"name": name, "owner": owner.name, "client": digest, "askers": list(asker)}
     entry |= {"rows_per_day": rows_per_day, "rounding": rounding}

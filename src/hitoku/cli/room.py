@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
+from hitoku.node.proposal_book import Book
 from hitoku.ports import SystemClock
 from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
 from hitoku.room.canonical import agreement_hash, canonical
@@ -22,7 +23,7 @@ from hitoku.room.directory import MemberDirectory, Workspace
 from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.settings import Settings
 from hitoku.room.signing import missing, problems, sign, verify
-from hitoku.room.versions import revise
+from hitoku.room.versions import continues, revise
 from hitoku.room.yamlfile import load_yaml
 
 __all__ = ["Flag", "Json", "app", "build", "facts", "out", "what", "words_of"]
@@ -39,10 +40,12 @@ for _module, _name, _help in (
     ("invite", "withdraw", "End an invitation."),
     ("join", "join", "Take the next step into a room that one is invited into."),
     ("join", "pull", "Get the newest version of a room from the other members."),
+    ("room_import", "import-rule", "Take over an analysis rule of AWS Clean Rooms."),
     ("room_attestation", "attestation", "Say which evidence of what runs where counts in a room."),
     ("room_models", "models", "Say who may have rows scored by which model."),
+    ("room_shares", "shares", "Say which three members compute on secret-shared tables."),
 ):
-    app.command(f"hitoku.cli.{_module}:{_name}", name=_name, help=_help)
+    app.command(f"hitoku.cli.{_module}:{_name.replace('-', '_')}", name=_name, help=_help)
 
 
 def out(data: dict[str, Any], words: str, as_json: bool) -> None:
@@ -78,7 +81,14 @@ def _changed(room: Room, change: dict[str, Any], path: Path) -> Room:
 
 
 @app.command
-def member(directory: Path, *, name: str, json_: Json = False) -> int:
+def member(
+    directory: Path,
+    *,
+    name: str,
+    database: str | None = None,
+    password_file: Path | None = None,
+    json_: Json = False,
+) -> int:
     """Make a member's directory with a new key, and print its public key.
 
     Parameters
@@ -87,11 +97,18 @@ def member(directory: Path, *, name: str, json_: Json = False) -> int:
         The member's own directory; its key stays there.
     name
         The member's name in rooms: a-z, 0-9, _ and -.
+    database
+        postgresql://USER@HOST:PORT/NAME of an empty database for the member's state, without a password; an
+        SQLite file in the directory where nothing is said.
+    password_file
+        The file with that database's password, mode 600; PGPASSWORD or PGPASSFILE where nothing is said.
     json_
         Print one JSON object.
     """
     build(Member, {"name": name, "key": _ANY_KEY}, "member")
-    made = MemberDirectory.create(directory, name)
+    made = MemberDirectory.create(directory, name, database, password_file)
+    if database is not None:
+        made.store().close()  # says now, and not at the first question, what is wrong with it
     key = made.keys().public_key()
     out({"name": name, "key": key, "directory": str(directory)}, f"{name}: {key}", json_)
     return 0
@@ -231,13 +248,32 @@ def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
         room = load_room(path)
         directory.check_duties(room.agreement)
         signed = sign(room, directory.name, directory.keys())
-        directory.remember(room)
-        directory.records(str(room.agreement.id), SystemClock()).accept(room.agreement)
+        known = directory.known(room)
+        if known is None or known.version == room.agreement.version or not problems(signed):
+            directory.remember(room)
+            directory.records(str(room.agreement.id), SystemClock()).accept(room.agreement)
+        else:
+            _bind(directory, room, known)
         save_room(signed, path)
     lacking = missing(signed)
     rest = f"still to sign: {', '.join(lacking)}" if lacking else "all members have signed"
     out(facts(signed), f"{directory.name} signed {agreement_hash(room.agreement)}; {rest}", json_)
     return 0
+
+
+def _bind(directory: MemberDirectory, room: Room, known: Agreement) -> None:
+    """Keep which draft this member signs on top of a version in force, which stays its word on the room.
+
+    Raises:
+        RoomError: the draft does not continue the version, or this member signed another one of its number.
+    """
+    continues(room, known)
+    book, hash_ = Book(directory.path, str(room.agreement.id)), agreement_hash(room.agreement)
+    bound, version = book.bound(), room.agreement.version
+    if not bound.holds(version, hash_):
+        raise RoomError(f"this member signed another draft of version {version}; its author can free it")
+    author = next((one.author for one in book.records() if one.hash == hash_), directory.name)
+    book.bind(bound.signed(author, version, hash_))
 
 
 @app.command(name="verify")
@@ -322,7 +358,28 @@ def words_of(room: Room) -> list[str]:
             f"  may ask: {', '.join(model.askers)}; {model.rows_per_day:,} rows a day each",
             f"  every score has noise at least {model.rounding} wide",
         ]
-    return lines + _evidence(agreement)
+    return lines + _servers(agreement) + _evidence(agreement)
+
+
+def _servers(agreement: Agreement) -> list[str]:
+    part = agreement.shares
+    if part is None:
+        return []
+    first, second, third = part.servers
+    lines = [f"shares: {first} (leads), {second} and {third} compute; any two together could read the tables"]
+    for table in part.tables:
+        said = [] if table.rows is None else [f"{table.rows:,} rows"]
+        said += [f"unique {', '.join(key)}" for key in table.unique]
+        if table.repeats is not None:
+            said.append(f"a key in at most {table.repeats} rows")
+        for column in table.columns:
+            bounds = "" if column.lower is None else f" {column.lower} to {column.upper}"
+            digits = "" if column.decimals is None else f" {column.decimals} digits"
+            said.append(f"{column.column_name}{bounds}{digits}")
+        lines.append(
+            f"  public of {table.table}: {'; '.join(said) or 'nothing but what each question shows'}"
+        )
+    return lines
 
 
 def _evidence(agreement: Agreement) -> list[str]:

@@ -9,13 +9,13 @@ from typing import TextIO
 
 from hitoku.errors import Refusal
 
-__all__ = ["TerminalProgress", "one_line", "refusal"]
+__all__ = ["TerminalProgress", "one_line", "phase_words", "refusal"]
 
 _PHASES = {
     "check": "checking the question",
     "plan": "planning what may be released",
     "consent": "asking the owners",
-    "run": "running on the host",
+    "run": "computing the answer",
     "release": "withholding small groups",
     "receive": "receiving the answer",
 }
@@ -24,6 +24,11 @@ _PHASES = {
 def one_line(text: str) -> str:
     """Text without control characters, as one line."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def phase_words(name: str) -> str:
+    """A phase for people; its name where there are no words for it."""
+    return _PHASES.get(name, name)
 
 
 def refusal(error: Refusal, sql: str | None) -> str:
@@ -67,7 +72,7 @@ class TerminalProgress:
 
     def phase(self, name: str, total: int | None = None) -> None:
         """Show the phase."""
-        self._name, self._total, self._done = _PHASES.get(name, name), total, 0
+        self._name, self._total, self._done = phase_words(name), total, 0
         self._write()
 
     def advance(self, amount: int = 1) -> None:

@@ -114,7 +114,7 @@ def list_(directory: Path, *, json_: Json = False) -> int:
 
 @app.command
 def check(directory: Path, name: str, *, room: str | None = None, json_: Json = False) -> int:
-    """Read a whole table and count people, duplicates and what cannot be used. For its owner alone.
+    """Read a whole table: what cannot be used, what is not as a room declares it. For its owner alone.
 
     Parameters
     ----------
@@ -138,7 +138,12 @@ def check(directory: Path, name: str, *, room: str | None = None, json_: Json = 
         progress.close()
     if json_:
         data = [
-            {"room": c.room, **({"rows": c.rows} if c.survey is None else asdict(c.survey))} for c in found
+            {
+                "room": c.room,
+                **({"rows": c.rows} if c.survey is None else asdict(c.survey)),
+                **({} if c.holds is None else {"holds": list(c.holds)}),
+            }
+            for c in found
         ]
         sys.stdout.write(json.dumps({"table": name, "rooms": data}) + "\n")
         return 0
@@ -151,6 +156,8 @@ def check(directory: Path, name: str, *, room: str | None = None, json_: Json = 
 def _lines(name: str, found: Checked) -> list[str]:
     head = f"{name} in room {found.room}: {found.rows:,} rows"
     seen = found.survey
+    if found.holds is not None:
+        return [f"{head}; it can be shared", *(f"  {words}" for words in found.holds)]
     if seen is None:
         return [f"{head}; the room has no private cross statistics over it"]
     lines = [f"{head}, {seen.people:,} people"]

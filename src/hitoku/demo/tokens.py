@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hitoku.disclosure.answer import Answer
 
-__all__ = ["run"]
+__all__ = ["learned", "run"]
 
 
 def run(directory: Path, console: Console) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def run(directory: Path, console: Console) -> dict[str, Any]:
     answer = _ask(directory, console)
     _refused(directory, console)
     right = _check(directory, answer, console)
-    _learned(answer, console)
+    learned(answer, console, "8  Who learned what")
     seconds = time.monotonic() - began
     _next(directory, console, seconds)
     return {
@@ -100,11 +100,12 @@ def _check(directory: Path, answer: Answer, console: Console) -> bool:
     return truth.check(directory, answer, console)
 
 
-def _learned(answer: Answer, console: Console) -> None:
+def learned(answer: Answer, console: Console, title: str) -> None:
+    """Say who learned what, under which assumptions."""
     from rich.padding import Padding
     from rich.text import Text
 
-    stage.say(console, "8  Who learned what")
+    stage.say(console, title)
     assumptions: list[str] = []
     for member in dict.fromkeys(item.member for item in answer.leakage.learned):
         console.print(f"{member} learns")

@@ -41,9 +41,19 @@ MAX_CHARGE: Final = 2**53 - 1
 _SHARE: Final = 10_000
 """A branch with a noisy threshold takes this part of the account's delta."""
 # Half-widths of a figure's 95 % band and of its 97.5 % band, and its standard deviation, in scales. A Laplace
-# noise's scale is written in sevenths (`hitoku.disclosure.laplace.EPSILON`), so that it is a whole number.
-_WIDTHS: Final = {"discrete Gaussian": (1.959964, 2.241403), "two discrete Laplace": (4.1131 / 7, 4.9319 / 7)}
-_DEVIATIONS: Final = {"discrete Gaussian": 1.0, "two discrete Laplace": 2 / 7}
+# noise's scale is written in sevenths (`hitoku.disclosure.laplace.EPSILON`): it is a whole number then. The
+# draws of three servers have 3/2 of the variance that is charged for (`hitoku.disclosure.three`).
+_ROOT: Final = 1.224745
+_WIDTHS: Final = {
+    "discrete Gaussian": (1.959964, 2.241403),
+    "two discrete Laplace": (4.1131 / 7, 4.9319 / 7),
+    "three discrete Gaussian": (1.959964 * _ROOT, 2.241403 * _ROOT),
+}
+_DEVIATIONS: Final = {
+    "discrete Gaussian": 1.0,
+    "two discrete Laplace": 2 / 7,
+    "three discrete Gaussian": _ROOT,
+}
 _CHUNK: Final = 512
 
 
@@ -52,16 +62,18 @@ class NoisedPart:
     """How one branch is noised.
 
     Attributes:
-        scales: sigma of each figure, in the figure's units; of a Laplace noise seven times its scale.
+        scales: sigma of each figure, in the figure's units; of a Laplace noise seven times its scale; of
+            three servers' noise the sigma that any two of them add.
         threshold: what a group's noisy number of units must reach; None where groups are public.
         least_units: groups of fewer units are left out before.
-        law: how the noise of a figure is distributed; the Laplace one is in `hitoku.disclosure.laplace`.
+        law: how the noise of a figure is distributed; the Laplace one is in `hitoku.disclosure.laplace`, that
+            of three servers in `hitoku.disclosure.three`.
     """
 
     scales: tuple[int, ...]
     threshold: int | None
     least_units: int
-    law: Literal["discrete Gaussian", "two discrete Laplace"] = "discrete Gaussian"
+    law: Literal["discrete Gaussian", "two discrete Laplace", "three discrete Gaussian"] = "discrete Gaussian"
 
     def half_widths(self, pairs: bool = False) -> tuple[int, ...]:
         """Half-width of each figure's 95 % band; with `pairs`, of bands that hold for two at once."""

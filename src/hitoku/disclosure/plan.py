@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hitoku.disclosure.laplace import two_draws
 from hitoku.disclosure.noise import Noise, noise_of
+from hitoku.disclosure.three import three_draws
 from hitoku.errors import Refusal
 from hitoku.room.accounting import Charge
 from hitoku.room.agreement import Ability, Room
@@ -80,6 +81,7 @@ def plan(
     users_noise: int | None = None,
     *,
     by_owners: bool = False,
+    by_servers: bool = False,
 ) -> DisclosurePlan:
     """What the rules demand of a question's cells. Every owner and the host make it themselves.
 
@@ -91,6 +93,7 @@ def plan(
             where None or less.
         by_owners: two owners add the noise while they compute, so that nobody ever holds exact figures; else
             it is added where the cells are.
+        by_servers: three servers add it to shares, so that none of them knows it, and nobody has the figures.
 
     Raises:
         Refusal: nobody is to receive, or somebody who may not.
@@ -125,7 +128,7 @@ def plan(
     noise: Noise | None = None
     charges: tuple[Charge, ...] = ()
     if question.privacy is not None:
-        law = two_draws if by_owners else noise_of
+        law = two_draws if by_owners else three_draws if by_servers else noise_of
         noise, charges = law(question.privacy, users_noise)
     thresholds = tuple(
         Threshold(c.alias, c.table, c.column, c.owner, c.minimum)

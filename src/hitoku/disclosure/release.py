@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["release"]
 
 _KNOWN: Final = frozenset({"threshold", "suppression", "rounding", "noise"})
+_BEFORE: Final = frozenset({"two discrete Laplace", "three discrete Gaussian"})
+"""Laws of noise that is added while figures are computed: cells never have exact ones."""
 
 
 def release(
@@ -151,8 +153,8 @@ def _noised(
     from hitoku.disclosure.noising import described, noised
 
     done = "noise" in cells.applied
-    by_owners = plan.noise is not None and all(p.law == "two discrete Laplace" for p in plan.noise.parts)
-    if plan.noise is None or cells.applied - {"noise"} or plan.thresholds or done != by_owners:
+    before = plan.noise is not None and all(p.law in _BEFORE for p in plan.noise.parts)
+    if plan.noise is None or cells.applied - {"noise"} or plan.thresholds or done != before:
         raise DisclosureError("the plan and the cells do not agree about noise: nothing is released")
     source = None if done else Draws(plan.noise) if draws is None else draws
     try:

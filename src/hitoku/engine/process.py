@@ -103,7 +103,11 @@ class Engine:
             )
 
     def run(
-        self, tables: Sequence[EngineTable], sql: str, advance: Callable[[int], None] | None = None
+        self,
+        tables: Sequence[EngineTable],
+        sql: str,
+        advance: Callable[[int], None] | None = None,
+        into: Path | None = None,
     ) -> Any:
         """Run SQL over the tables' files.
 
@@ -111,9 +115,11 @@ class Engine:
             tables: each becomes a view of that name; nothing else can be read.
             sql: our own text, never an asker's.
             advance: hears by how many of 100 percent the question has come on; 100 in all at the end.
+            into: a file that is made for the result, readable by this user only, so that a large one need not
+                fit the memory; the caller removes it.
 
         Returns:
-            A `pyarrow.Table`.
+            A `pyarrow.Table`; it lies in that file where one is told.
 
         Raises:
             InputError: a file lacks a column, or a column is of another type.
@@ -129,6 +135,7 @@ class Engine:
             "directory": directory,
             "limits": self.bounds.to_dict(),
             "tables": [_told(table, Path(directory), place) for place, table in enumerate(tables)],
+            "into": None if into is None else str(into.absolute()),
         }
         deadline = time.monotonic() + self.bounds.seconds + _START_SECONDS
         try:
@@ -142,7 +149,8 @@ class Engine:
         if self._cancelled:  # it came too late: whoever cancelled must not be given an answer
             raise self._ended()
         arrow = importlib.import_module("pyarrow")
-        with arrow.ipc.open_stream(arrow.py_buffer(result)) as reader:
+        content = arrow.py_buffer(result) if into is None else arrow.memory_map(str(into))
+        with arrow.ipc.open_stream(content) as reader:
             return reader.read_all()
 
     @property

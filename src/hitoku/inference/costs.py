@@ -26,7 +26,7 @@ from hitoku.inference.folder import data_folder
 
 __all__ = ["Costs", "machine"]
 
-_FORM: Final = 1
+_FORM: Final = 2
 _GAINS: Final = frozenset({"inside", "maps"})
 _BUSY: Final = 1.15
 _TRIES: Final = 20
@@ -72,23 +72,6 @@ class Costs:
     def parallel(self, name: str, threads: int) -> float:
         """What threads gain and cost; see `measuring.parallel` for the names. Asked for two and more."""
         return self._entry(f"threads-{threads}", partial(self._measure, 0, threads))[name]
-
-    def usual(self, kind: str, threads: int) -> float:
-        """How much longer a request of a layout usually takes than the least times say; see `usual`.
-
-        1.0 where other costs than this machine's were given.
-        """
-        if self._measure is not _measured:
-            return 1.0
-        key = f"usual-{kind}-{threads}"
-
-        def measured() -> dict[str, float]:
-            from hitoku.inference.measuring import busy
-            from hitoku.inference.usual import usual
-
-            return {"factor": usual(kind, threads, self), "busy": busy()}
-
-        return self._entry(key, measured)["factor"]
 
     def _at(self, name: str, degree: int, level: int) -> float:
         anchors = _ANCHORS[degree]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hitoku.errors import Refusal, RoomError
+from hitoku.errors import InputError, Refusal, RoomError
+from hitoku.node.settings import NodeSettings
 from hitoku.ports import Clock
 from hitoku.room.agreement import Room
 from hitoku.room.canonical import agreement_hash
@@ -52,13 +53,32 @@ class InvitationDesk:
         claimed = request.model_dump(mode="json", exclude={"proof"})
         if not valid_signature(request.key, proof_message(self._key, claimed), request.proof):
             raise Refusal("PROOF_INVALID", "the request is not signed by the key that it offers")
-        offer = Offer(key=request.key, tables=tuple(request.tables))
+        offer = Offer(key=request.key, tables=tuple(request.tables), url=request.url)
         issued = self._invitations.enter(request.invitation, request.secret, offer)
         room = self._stand(issued, request.key, request.signed)
         who = room.agreement.member(issued.name)
         admitted = who is not None and who.key == request.key
         shown = room if admitted else Room(agreement=room.agreement)
-        return Joined(admitted=admitted, room=dump_room(shown)).model_dump(mode="json")
+        known = self._addresses(issued, room) if admitted and request.url is not None else {}
+        return Joined(admitted=admitted, room=dump_room(shown), addresses=known).model_dump(mode="json")
+
+    def _addresses(self, issued: Issued, room: Room) -> dict[str, str]:
+        """Where the members' nodes are, as far as it is known here: node.toml's, and what others said."""
+        try:
+            settings = NodeSettings.open(self._directory.path)
+        except InputError:
+            return {}
+        known = {self._directory.name: settings.url}
+        file = (self._directory.path / issued.file).resolve()
+        for path, one in zip(settings.room_files(self._directory.path), settings.rooms, strict=True):
+            if path.resolve() == file:
+                known = {**one.peers, **known}
+        keys = {member.name: member.key for member in room.agreement.members}
+        for other in self._invitations.issued():
+            offer = self._invitations.offer(other.id) if other.room == issued.room else None
+            if offer is not None and offer.url is not None and keys.get(other.name) == offer.key:
+                known.setdefault(other.name, offer.url)
+        return {name: address for name, address in known.items() if name in keys}
 
     def _stand(self, issued: Issued, key: str, signed: Signed | None) -> Room:
         """The room file as it stands, with the signature that came."""

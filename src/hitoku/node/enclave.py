@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hitoku.disclosure.answer import Answer
     from hitoku.node.bulk import BulkShelf
     from hitoku.node.jobs import RunShelf
+    from hitoku.node.uploads import Uploads
     from hitoku.ports import Clock, Parcels, Peers
     from hitoku.protections.enclave import Enclave
     from hitoku.protections.enclave.enclosure import Enclosure, Started
@@ -204,10 +205,10 @@ class _Own:
 
 
 class Shelves:
-    """A node's parcels: those of runs between two owners, sealed tables for enclaves, and ciphertexts."""
+    """A node's parcels: of runs between two owners, sealed tables for enclaves, shares, and ciphertexts."""
 
-    def __init__(self, runs: RunShelf, offers: Offers, bulk: BulkShelf) -> None:
-        self._runs, self._offers, self._bulk = runs, offers, bulk
+    def __init__(self, runs: RunShelf, offers: Offers, bulk: BulkShelf, uploads: Uploads) -> None:
+        self._runs, self._offers, self._bulk, self._uploads = runs, offers, bulk, uploads
 
     def parcel(self, member: str, run: str, name: str) -> Path | None:
         """See `hitoku.transport.parcels.Shelf`.
@@ -217,18 +218,23 @@ class Shelves:
         """
         if is_bulk(name):
             return self._bulk.parcel(member, run, name)
+        if self._uploads.knows(run):
+            return self._uploads.parcel(member, run, name)
         shelf = self._offers if self._offers.knows(run) else self._runs
         return shelf.parcel(member, run, name)
 
     def sealing(self, member: str, run: str, name: str) -> Sealing | None:
-        """See `hitoku.transport.sealed.SealingShelf`; what is for an enclave, and ciphertexts, are sealed."""
-        if is_bulk(name) or self._offers.knows(run):
+        """See `hitoku.transport.sealed.SealingShelf`; what is for an enclave, and ciphertexts, are sealed.
+
+        Nor does a share tell anything.
+        """
+        if is_bulk(name) or self._offers.knows(run) or self._uploads.knows(run):
             return None
         return self._runs.sealing(member, run, name)
 
     def left(self, member: str, run: str, name: str) -> None:
         """Some of a parcel is about to leave."""
-        if not is_bulk(name) and not self._offers.knows(run):
+        if not is_bulk(name) and not self._offers.knows(run) and not self._uploads.knows(run):
             self._runs.left(member, run, name)
 
 

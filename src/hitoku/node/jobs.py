@@ -295,6 +295,20 @@ class JobRunner:
         return not any(thread.is_alive() for thread in threads)
 
     @property
+    def count(self) -> int:
+        """How many jobs are under way."""
+        with self._lock:
+            return sum(thread.is_alive() for thread in self._threads.values())
+
+    def led_for(self, sender: str) -> int:
+        """How many runs this member leads for another that are not at their end."""
+        unfinished = self._jobs().unfinished()
+        return sum(
+            job.part is Part.LEAD and job.sender == sender and job.state is JobState.OPEN
+            for job in unfinished
+        )
+
+    @property
     def idle(self) -> bool:
         """Whether nothing runs."""
         with self._lock:

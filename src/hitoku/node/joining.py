@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -47,12 +48,14 @@ class Stand:
         admitted: whether the agreement names this member's key.
         signed: whether this member's signature is in it.
         changed: what changed since it was last shown here; None where it was never shown.
+        addresses: where members' nodes are, as the inviter says.
     """
 
     room: Room
     admitted: bool
     signed: bool
     changed: tuple[Change, ...] | None
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def in_force(self) -> bool:
@@ -67,18 +70,22 @@ class Joining:
         directory: the invited member's directory; its name is the invitation's.
         invitation: the invitation.
         clock: the time.
+        url: where this member's node will be reached by the others; not said where None.
 
     Raises:
         InputError: the invitation is for a member of another name.
     """
 
-    def __init__(self, directory: MemberDirectory, invitation: Invitation, clock: Clock) -> None:
+    def __init__(
+        self, directory: MemberDirectory, invitation: Invitation, clock: Clock, url: str | None = None
+    ) -> None:
         if directory.name != invitation.name:
             raise InputError(
                 f"the invitation is for a member named {invitation.name!r}, and {directory.path} belongs to "
                 f"{directory.name!r}"
             )
         self.directory, self.invitation, self._clock = directory, invitation, clock
+        self._url = url
         self._folder = directory.path / _FOLDER
 
     @classmethod
@@ -93,6 +100,25 @@ class Joining:
         if len(found) != 1:
             raise InputError(f"{directory.path}: keeps {len(found)} invitations; name the file of one")
         return cls(directory, Invitation.from_text(_text(found[0])), clock)
+
+    @classmethod
+    def all_kept(cls, directory: MemberDirectory, clock: Clock, url: str | None = None) -> list[Joining]:
+        """All invitations that the directory keeps; those that cannot be read are left out.
+
+        Args:
+            directory: the member's.
+            clock: the time.
+            url: as for `Joining`.
+        """
+        found = []
+        for path in sorted((directory.path / _FOLDER).glob("*.invitation")):
+            with suppress(InputError):
+                found.append(cls(directory, Invitation.from_text(_text(path)), clock, url))
+        return found
+
+    def forget(self) -> None:
+        """Keep the invitation no longer."""
+        (self._folder / f"{self.invitation.room}.invitation").unlink(missing_ok=True)
 
     def keep(self) -> None:
         """Keep the invitation for the next steps.
@@ -168,6 +194,8 @@ class Joining:
             "tables": offered,
             "signed": None if signed is None else signed.model_dump(mode="json"),
         }
+        if self._url is not None:
+            claimed["url"] = self._url
         proof = base64.b64encode(keys.sign(proof_message(self.invitation.key, claimed))).decode()
         request = messages.read(Join, {**claimed, "signed": signed, "proof": proof}, self.directory.name)
         network = _DeskNetwork(self.invitation, certificate_file(self.directory), self.directory.key_file)
@@ -184,7 +212,7 @@ class Joining:
         who = agreement.member(me)
         admitted = who is not None and who.key == key
         signed = admitted and any(s.member == me and s.key is None for s in room.signatures)
-        return Stand(room, admitted, signed, self._since(agreement))
+        return Stand(room, admitted, signed, self._since(agreement), dict(joined.addresses))
 
     def _since(self, agreement: Agreement) -> tuple[Change, ...] | None:
         path = self._folder / f"{agreement.id}.json"

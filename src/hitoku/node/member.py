@@ -6,30 +6,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hitoku import ask as way
 from hitoku.errors import InputError, PeerError, Refusal
 from hitoku.node.bulk import BulkShelf
-from hitoku.node.enclave import KINDS as ENCLAVE_KINDS
+from hitoku.node.duties import Duties
 from hitoku.node.enclave import EnclaveDesk, Shelves
 from hitoku.node.engines import Engines
 from hitoku.node.jobs import Following, JobRunner, RunShelf
+from hitoku.node.shares import SharesDesk
 from hitoku.ports import Clock, Executor, Parcels, Progress
 from hitoku.room.agreement import Ability, Agreement, ProtectionName, Room
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import write_whole
-from hitoku.room.jobs import Job, Part
+from hitoku.room.jobs import Job, JobState, Part
 from hitoku.room.runs import Role, RunState
-from hitoku.transport.attested import BROKER_KINDS
-from hitoku.transport.heads import give_own_head
 from hitoku.transport.in_process import InProcessNetwork, InProcessPeers
-from hitoku.transport.joining import give_room
 from hitoku.transport.parcels import NO_SUCH_PARCEL, RUN_ENDED
-from hitoku.transport.predictions import KINDS as PREDICTION_KINDS
 from hitoku.transport.runs import Begin
 
 if TYPE_CHECKING:
@@ -46,6 +42,7 @@ if TYPE_CHECKING:
     from hitoku.node.models import ModelDesk
     from hitoku.node.mutual import MutualAttestation
     from hitoku.node.predicting import Scored
+    from hitoku.node.proposal_desk import ProposalDesk
     from hitoku.protections.base import Protection
     from hitoku.protections.crosstab import Crosstab
     from hitoku.room.jobs import Jobs
@@ -72,7 +69,7 @@ class LocalNode:
         self.peers: InProcessPeers = network.join(directory.name, self.handle)
         self._clock = clock
         self._progress = progress
-        self._engines = Engines(self._files, self._spark)
+        self.engines = Engines(self._files, self._spark)
         self._mutual = self._attesting()
         owners = self.room.agreement.owners
         self.shelf = RunShelf(lambda: self.jobs, directory.path / "runs", owners, self._mutual)
@@ -81,14 +78,25 @@ class LocalNode:
             self.shelf,
             self._carry_out,
             self._over_there,
-            lambda job: self._host().led.begin(job),
+            lambda job: self.host().led.begin(job),
         )
         self.enclaves = EnclaveDesk(
-            directory, self.room, lambda: self.records, clock, lambda: self.desk.broker, self._keep
+            directory, self.room, lambda: self.records, clock, lambda: self.desk.broker, self.keep
         )
         self.bulk = BulkShelf(directory.path / "predictions")
-        self.shelves = Shelves(self.shelf, self.enclaves.offers, self.bulk)
+        self.shares = SharesDesk(
+            directory,
+            self.room,
+            self.peers,
+            lambda: self._parcels,
+            lambda: self.records,
+            lambda: self.jobs,
+            clock,
+            self.keep,
+        )
+        self.shelves = Shelves(self.shelf, self.enclaves.offers, self.bulk, self.shares.uploads)
         self._parcels = network.parcels(directory.name, self.shelves)
+        self._duties = Duties(self)
         self._forget_tables(before)
 
     def _forget_tables(self, before: Agreement | None) -> None:
@@ -119,59 +127,17 @@ class LocalNode:
             PeerError: the sender is no member, or this member has no such duty.
             HitokuError: whatever the duty raises.
         """
-        agreement = self.room.agreement
-        me = agreement.member(self._directory.name)
-        if me is None or agreement.member(sender) is None:
-            raise PeerError(f"{sender!r} is no member of this room")
-        kind = message["kind"]
-        if kind == "hitoku/head-request/1":
-            return give_own_head(self.records, sender, message)
-        if kind == "hitoku/room-request/1":
-            return give_room(self.room, sender, message)
-        if me.name in agreement.owners():
-            if self._mutual is not None and kind.startswith("hitoku/attest-"):
-                return self._mutual.answer(sender, message)
-            if kind in BROKER_KINDS:
-                return self.desk.answer(sender, message)
-            if kind == "hitoku/consent-request/1":
-                return self._owner().consent(sender, message)
-            if kind == "hitoku/settle/1":
-                return self._settled(sender, message)
-            if kind == "hitoku/preview-request/1":
-                return self._owner().preview(sender, message)
-            if kind == "hitoku/begin/1":
-                begun = self._partner().begin(sender, message)
-                self.runs.start(begun["run"])
-                return begun
-        if kind in ENCLAVE_KINDS:
-            return self.enclaves.answer(sender, message)
-        if kind in PREDICTION_KINDS and any(model.owner == me.name for model in agreement.models):
-            return self.models.answer(sender, message)
-        computes = {Ability.HOST, Ability.COMPUTE} & set(me.abilities)
-        if computes or me.name in agreement.owners():
-            if kind == "hitoku/run-request/1":
-                taken: list[str] = []  # a request that is refused must not take away what another runs on
-                try:
-                    done = replace(self._host(), runner=self._taking(taken)).run(sender, message)
-                finally:
-                    for run in taken:
-                        self._engines.done(run)
-                        self.enclaves.done(run)
-                if done["kind"] == "hitoku/run-going/1":
-                    self.runs.start(done["run"])
-                return done
-            if kind == "hitoku/run-wait/1":
-                return self._host().led.wait(sender, message, self.runs.going(str(message.get("run"))))
-            if kind == "hitoku/cancel/1":
-                cancelled = self._host().cancel(sender, message)
-                self._engines.cancel(cancelled["run"], sender)
-                self.enclaves.cancel(cancelled["run"], sender)
-                return cancelled
-            if kind == "hitoku/lookup/1":
-                return self._host().look_up(sender, message)
-        if kind == "hitoku/deliver/1" and Ability.RECEIVE in me.abilities:
-            return way.Receiver(me.name, self.room, self._keep).deliver(sender, message)
-        raise PeerError(f"{me.name!r} does not answer such messages")
+        return self._duties.answer(sender, message)
+
+    @property
+    def name(self) -> str:
+        """The member's name."""
+        return self._directory.name
+
+    @property
+    def mutual(self) -> MutualAttestation | None:
+        """Mutual attestation with the other owner's node; None where the room does not demand it."""
+        return self._mutual
 
     @cached_property
     def records(self) -> Records:
@@ -205,6 +171,13 @@ class LocalNode:
             self._directory, self.room, lambda: self.records, self._clock, self._parcels, self.bulk, scorer
         )
 
+    @cached_property
+    def proposals(self) -> ProposalDesk:
+        """Where messages about next versions of the room arrive."""
+        from hitoku.node.proposal_desk import ProposalDesk
+
+        return ProposalDesk(self._directory, str(self.room.agreement.id), self._clock)
+
     def predict(self, model: str, rows: ArrayLike, progress: Progress) -> Scored:
         """Have rows scored by another member's model; see `hitoku.node.predicting.Asker.predict`.
 
@@ -228,7 +201,7 @@ class LocalNode:
     @property
     def idle(self) -> bool:
         """Whether no run is under way here."""
-        return self.runs.idle and ("models" not in self.__dict__ or self.models.idle)
+        return self.runs.idle and self.shares.idle and ("models" not in self.__dict__ or self.models.idle)
 
     @property
     def sealing(self) -> Sealing:
@@ -243,7 +216,7 @@ class LocalNode:
         me = agreement.member(self._directory.name)
         on_tokens = ProtectionName.TOKENS in agreement.protections
         if on_tokens and me is not None and Ability.HOST in me.abilities:
-            self._engines.prepare()
+            self.engines.prepare()
 
     def _files(self) -> dict[str, TableFile]:
         """The tables' files that are here."""
@@ -258,12 +231,14 @@ class LocalNode:
 
     def cancel(self) -> None:
         """End the questions that run on this host, from another thread."""
-        self._engines.cancel_all()
+        self.engines.cancel_all()
         self.enclaves.cancel_all()
+        self.shares.cancel_all()
 
     def close(self) -> None:
         """End what was prepared and not used."""
-        self._engines.close()
+        self.engines.close()
+        self.shares.close()
         if "records" in self.__dict__:
             self.records.store.close()
 
@@ -285,7 +260,8 @@ class LocalNode:
         reserved = self.records.state(run, Role.OWNER) is RunState.RESERVED
         return reserved and self.records.host_of(run) == member and self.jobs.find(run) is None
 
-    def _owner(self) -> way.Owner:
+    def owner(self) -> way.Owner:
+        """This member's side as an owner of tables."""
         return way.Owner(
             self.room, self.peers, self.records, self._directory.keys(), self._clock, self._has_tables
         )
@@ -310,7 +286,8 @@ class LocalNode:
                     remedy=f"{me} says so with `hitoku table add`",
                 ) from None
 
-    def _host(self, progress: Progress | None = None, executor: Executor | None = None) -> way.Host:
+    def host(self, progress: Progress | None = None, executor: Executor | None = None) -> way.Host:
+        """This member's side as the place of runs."""
         return way.Host(
             room=self.room,
             peers=self.peers,
@@ -321,7 +298,15 @@ class LocalNode:
             progress=progress or self._progress,
             clock=self._clock,
             jobs=self.jobs,
+            server=self.shares.server if self._serves else None,
+            leading=self.shares.leading,
         )
+
+    @property
+    def _serves(self) -> bool:
+        """Whether this member is one of the three that compute on shares."""
+        part = self.room.agreement.shares
+        return part is not None and self._directory.name in part.servers
 
     def _spark(self) -> SparkEngine | None:
         """What joins and groups encrypted tables where node.toml names a cluster."""
@@ -354,7 +339,8 @@ class LocalNode:
         finally:
             cluster.erase()  # not where the process ends: the run is taken up again, with what is there
 
-    def _partner(self, progress: Progress | None = None, executor: Executor | None = None) -> Partner:
+    def partner(self, progress: Progress | None = None, executor: Executor | None = None) -> Partner:
+        """This member's side as the other owner of a run of two."""
         from hitoku.ask.partner import Partner
 
         def runner(examined: Examined, request: Begin) -> TakesPart:
@@ -365,10 +351,11 @@ class LocalNode:
 
         return Partner(self.room, self.peers, self.records, self._clock, self.jobs, runner)
 
-    def _settled(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
+    def settled(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
         """An owner hears how a run ended: then what it has of it goes."""
-        answer = self._owner().settle(sender, message)
+        answer = self.owner().settle(sender, message)
         self.enclaves.offers.over(answer["run"])
+        self.shares.uploads.over(answer["run"])
         job = self.jobs.find(answer["run"])
         if job is not None and job.sender == sender and job.part is Part.PARTNER:
             self.runs.over(job.run, released=message["outcome"] == "released")
@@ -378,11 +365,20 @@ class LocalNode:
 
     def _carry_out(self, job: Job, following: Following) -> None:
         """A job, in its thread."""
-        with self._batches(job.run) as executor:
+        from hitoku.node.measured import measured
+
+        def state() -> JobState | None:
+            found = self.jobs.find(job.run)
+            return None if found is None else found.state
+
+        with (
+            self._batches(job.run) as executor,
+            measured(job, state, following, self._progress) as hears,
+        ):
             if job.part is Part.LEAD:
-                self._host(following, executor).led.finish(job)
+                self.host(hears, executor).led.finish(job)
             else:
-                self._partner(following, executor).take_part(job)
+                self.partner(hears, executor).take_part(job)
 
     def _over_there(self, job: Job) -> bool:
         """Whether the leader of a job says that the run is over: it has nothing of it for this member."""
@@ -444,7 +440,7 @@ class LocalNode:
             facts[name] = [path.name, str(s.st_size), str(s.st_ino), *times]
         return digest("hitoku/table-versions/1", canonical_json(facts))
 
-    def _taking(self, taken: list[str]) -> Callable[[Examined, RunRequest], Protection]:
+    def taking(self, taken: list[str]) -> Callable[[Examined, RunRequest], Protection]:
         """`_protection`, and the run is put on the list: it has an engine or enclave that is to end."""
 
         def runner(examined: Examined, request: RunRequest) -> Protection:
@@ -458,6 +454,9 @@ class LocalNode:
         name, tables = examined.protection.name, examined.question.tables
         if name is ProtectionName.ENCLAVE:
             return self.enclaves.enclave(request.run, examined.question.asker, self.peers, self._parcels)
+        if name is ProtectionName.SHARES:
+            self.shares.claim(request.run)
+            return examined.protection
         if name is ProtectionName.CROSSTAB:
             others = [o for o in examined.question.owners if o != self._directory.name]
             self.shelf.shared(request.run, others[0])
@@ -483,9 +482,14 @@ class LocalNode:
                 )
         if name is not ProtectionName.TOKENS:
             raise InputError(f"this host cannot run the protection {name}")
-        return self._engines.take(request.run, examined.question.asker)
+        return self.engines.take(request.run, examined.question.asker)
 
-    def _keep(self, answer: Answer) -> None:
+    def keep(self, answer: Answer) -> None:
+        """Keep an answer that this member received.
+
+        Raises:
+            Refusal: there is another one of that run.
+        """
         place = self._directory.path / "answers"
         place.mkdir(exist_ok=True)
         file, content = place / f"{answer.run}.json", json.dumps(answer.to_dict(), allow_nan=False).encode()

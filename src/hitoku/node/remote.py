@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hitoku import limits
+from hitoku._core import __version__
 from hitoku.errors import EngineError, HitokuError, PeerError, RoomError
 from hitoku.node.certificate import certificate_file, check_key
 from hitoku.node.local import RoomHandle
@@ -113,7 +115,7 @@ class RemoteRoom(RoomHandle):
         certificate = certificate_file(directory)
         self._https = _AskersNetwork(self.me, shared.agreement, peers, certificate, directory.key_file)
         self._network = self._https
-        self._progress = progress
+        self._progress, self._clock = progress, clock
         self._node = LocalNode(directory, shared, self._https, clock, progress)
         self._nodes = (self._node,)
         self.room = self._node.room
@@ -167,6 +169,19 @@ class RemoteRoom(RoomHandle):
             given = self._https.version(member)
             data |= {"reached": True, "hitoku": given.hitoku, "version": given.version}
             data["same_room"] = given.room == self.hash
+            ahead = self._ahead(member)
+            if ahead is not None:
+                data["clock_seconds"] = ahead
+                if abs(ahead) > limits.CLOCK_SKEW_SECONDS:
+                    data["problem"] = (
+                        f"its clock is {abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} this one's: "
+                        f"beyond {limits.CLOCK_SKEW_SECONDS} s consents are refused. Set both clocks (NTP)"
+                    )
+            if bounds.PROTOCOL not in given.protocols:
+                raise PeerError(
+                    f"speaks protocol {' and '.join(given.protocols) or 'none'}, and hitoku {__version__} "
+                    f"here {bounds.PROTOCOL}: bring both to versions that speak the same"
+                )
             if member != self.me:
                 exchange_heads(self._node.records, self.room, self._peers, (member,))
                 head = self._node.records.peer_head(member)
@@ -174,6 +189,11 @@ class RemoteRoom(RoomHandle):
         except HitokuError as error:
             data["problem"] = str(error)
         return data
+
+    def _ahead(self, member: str) -> int | None:
+        """How many seconds a member's clock is ahead of this one's; None where its node does not tell."""
+        said = self._https.told_time(member)
+        return None if said is None else round((said - self._clock.now()).total_seconds())
 
     def newest(self, source: str | None) -> tuple[Room, PeerError | None]:
         """The newest version of the room that others have in force, or this one's; and who was not reached.

@@ -13,24 +13,34 @@ closed after the last of them.
 
 from __future__ import annotations
 
+import json
 import threading
+import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from hitoku.errors import InputError, PeerError, RoomError
+from hitoku.errors import InputError, PeerError, Refusal, RoomError
 from hitoku.node.certificate import check_key
 from hitoku.node.member import LocalNode
+from hitoku.node.metrics import Meter
+from hitoku.node.quotas import Asked, Quotas
 from hitoku.node.settings import NodeSettings, RoomSettings
-from hitoku.ports import Clock, NoProgress
+from hitoku.node.view import stamp
+from hitoku.ports import Clock
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import load_room
+from hitoku.room.signing import missing
 from hitoku.room.versions import newest_in_force
 from hitoku.transport.https import bounds
 from hitoku.transport.https.app import Served
 from hitoku.transport.https.client import HttpsNetwork
 from hitoku.transport.https.lanes import Lanes
+from hitoku.transport.in_process import told
+from hitoku.transport.messages import encode
 
 __all__ = ["ServedRoom"]
 
@@ -63,6 +73,8 @@ class ServedRoom:
         certificate: what this node shows, PEM.
         clock: the time.
         waits: whether a room that is not in force yet is waited for, and not an error.
+        quotas: how much the others may ask; no limit beyond the protocol's own if None.
+        meter: measures the runs.
 
     Raises:
         InputError: node.toml does not fit the room.
@@ -79,8 +91,11 @@ class ServedRoom:
         clock: Clock,
         *,
         waits: bool = False,
+        quotas: Quotas | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._directory, self._path, self._settings = directory, path, settings
+        self._quotas, self._meter = quotas, meter or Meter(None, None)
         self._certificate, self._clock = certificate, clock
         self._lanes = Lanes()
         self._turn = threading.Condition()
@@ -88,16 +103,33 @@ class ServedRoom:
         self._now: _Version | None = None
         self._seen: _Seen = self._look()
         self.identity = str(load_room(path).agreement.id)
+        self.problem: str | None = None
         try:
             self._now = self._made(settings)
-        except (InputError, RoomError):
+        except (InputError, RoomError) as error:
             if not waits:
                 raise
+            self.problem = str(error)
+
+    @property
+    def file(self) -> Path:
+        """The room file."""
+        return self._path
 
     @property
     def served(self) -> Served | None:
         """The version that is served now; None while the room is not in force yet."""
         return None if self._now is None else self._now.served
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the room is not served because members have still to sign it."""
+        if self._now is not None:
+            return False
+        try:
+            return bool(missing(load_room(self._path)))
+        except RoomError:
+            return False
 
     @property
     def node(self) -> LocalNode | None:
@@ -110,6 +142,16 @@ class ServedRoom:
         return None if self._now is None else self._now.served.agreement
 
     @property
+    def queued(self) -> dict[str, int]:
+        """How many messages are being answered or wait for it, by lane."""
+        return self._lanes.queued
+
+    @property
+    def jobs(self) -> int:
+        """How many runs that outlive their request are under way."""
+        return 0 if self._now is None else self._now.node.runs.count
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is being answered and nothing runs."""
         return self._lanes.idle and (self._now is None or self._now.node.idle)
@@ -120,7 +162,8 @@ class ServedRoom:
         Raises:
             PeerError: the room is not in force here.
         """
-        runs = bounds.kind_of(content) in _BEGINS
+        asked = Asked.of(content)
+        runs = asked is not None and asked.begins
         with self._turn:
             while runs and self._changing:
                 self._turn.wait()
@@ -130,7 +173,7 @@ class ServedRoom:
             version.answering += 1
             self._running += runs
         try:
-            return version.network.carry(sender, self._directory.name, content)
+            return self._answered(version, sender, content, asked)
         finally:
             with self._turn:
                 version.answering -= 1
@@ -138,6 +181,27 @@ class ServedRoom:
                 last = version.replaced and not version.answering
             if last:
                 version.close()
+
+    def _answered(self, version: _Version, sender: str, content: bytes, asked: Asked | None) -> bytes:
+        """Answer a message by one version of the room, within the sender's quota, and measure it."""
+        began = time.monotonic()
+        try:
+            with ExitStack() as stack:
+                member = version.served.agreement.member(sender)
+                other = sender != self._directory.name  # its own people have quotas of their own
+                if asked is not None and self._quotas is not None and member is not None and other:
+                    jobs = version.node.runs.led_for(sender) if asked.begins else 0
+                    taken = self._quotas.taken(self.identity, sender, member.key, asked, jobs)
+                    stack.enter_context(taken)
+                answer = version.network.carry(sender, self._directory.name, content)
+        except Refusal as refusal:
+            answer = encode(told(refusal))
+        outcome = _OUTCOMES.get(bounds.kind_of(answer), "done")
+        if outcome == "refused":
+            self._meter.refused(str(json.loads(answer).get("code")))
+        if asked is not None and asked.begins:
+            self._meter.ended(asked.run, asked.protection, outcome, time.monotonic() - began)
+        return answer
 
     def take_up(self) -> bool:
         """Look whether the file holds a newer version, and serve it. Not for two threads at once.
@@ -179,6 +243,24 @@ class ServedRoom:
                 self._changing = False
                 self._turn.notify_all()
 
+    def leave(self) -> bool:
+        """Serve the room no longer, unless a run is under way. Returns whether it is left.
+
+        Messages that are being answered end as they would have; what comes later is refused.
+        """
+        with self._turn:
+            before = self._now
+            if before is not None:
+                # As for a new version: no request after another keeps the room served.
+                before.node.models.closing = True
+                if self._running or not before.node.idle:
+                    return False
+                before.replaced = True
+                if not before.answering:
+                    before.close()
+            self._now = None
+        return True
+
     def stop_runs(self) -> None:
         """Take no more, and end what still runs."""
         self._lanes.close()
@@ -193,7 +275,7 @@ class ServedRoom:
 
     def _look(self) -> _Seen:
         """What tells that the room file or node.toml changed."""
-        return tuple(map(_stamp, (self._path, self._directory.path / "node.toml")))
+        return tuple(map(stamp, (self._path, self._directory.path / "node.toml")))
 
     def _reread(self) -> RoomSettings:
         """What node.toml says of this room now."""
@@ -201,7 +283,7 @@ class ServedRoom:
         for file, room in zip(settings.room_files(self._directory.path), settings.rooms, strict=True):
             if file == self._path:
                 return room
-        raise InputError(f"{self._path}: is no longer in node.toml; start the node again to stop serving it")
+        raise InputError(f"{self._path}: is no longer in node.toml")
 
     def _same(self, before: _Version, settings: RoomSettings) -> bool:
         shared = self._shared()
@@ -225,24 +307,24 @@ class ServedRoom:
             directory.name, shared.agreement, settings.peers, self._certificate, directory.key_file
         )
         # Verifies the room, so nothing is called or answered by an agreement that is not in force.
-        node = LocalNode(directory, shared, network, self._clock, NoProgress())
+        node = LocalNode(directory, shared, network, self._clock, self._meter)
         check_key(directory, node.room.agreement)
         # Both are opened here, before threads could open them twice.
         node.records  # noqa: B018 (recovers)
         node.models  # noqa: B018
+        node.jobs  # noqa: B018
         served = Served(
             node.room.agreement, directory.name, self.answer, lanes=self._lanes, shelf=node.shelves
         )
         return _Version(node, network, served, dict(settings.peers))
 
 
-_BEGINS: frozenset[str | None] = frozenset({bounds.RUN, "hitoku/begin/1", "hitoku/predict/1"})
-"""Messages that begin runs."""
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+_OUTCOMES: Final[dict[str | None, str]] = {
+    "hitoku/refused/1": "refused",
+    "hitoku/failed/1": "failed",
+    "hitoku/run-going/1": "going",
+    "hitoku/begun/1": "going",
+    "hitoku/shares-begun/1": "going",
+    "hitoku/predicting/1": "going",
+}
+"""How runs stand after the answer to what began them, by its kind."""

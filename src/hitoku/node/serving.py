@@ -11,21 +11,29 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from hitoku.errors import HitokuError, InputError
+from hitoku.errors import InputError
 from hitoku.node.certificate import certificate_file
 from hitoku.node.desk import InvitationDesk
-from hitoku.node.health import start_health
+from hitoku.node.health import alive, metrics_answer, ready_answer, start_health
+from hitoku.node.metrics import Meter, Metrics, Observed, Standing
+from hitoku.node.quotas import Quotas
+from hitoku.node.readiness import Readiness
 from hitoku.node.served import ServedRoom
-from hitoku.node.settings import NodeSettings, socket_of
+from hitoku.node.served_rooms import ServedRooms
+from hitoku.node.services import MakeService, Service
+from hitoku.node.settings import NodeSettings, RoomSettings, socket_of
+from hitoku.node.tracing import tracing
+from hitoku.node.view import MemberView
 from hitoku.node.warm import warm
 from hitoku.ports import Clock, SystemClock
 from hitoku.room.directory import MemberDirectory
-from hitoku.transport.https.app import Application, Log, Served
+from hitoku.transport.https.app import Application, Log
 from hitoku.transport.https.desk import Desk, desk_context
 from hitoku.transport.https.listener import Listener, quiet
 from hitoku.transport.https.tls import admit, server_context
@@ -34,6 +42,9 @@ __all__ = ["NodeProcess", "json_log"]
 
 _RECOVER_SECONDS: Final = 60
 _WATCH_SECONDS: Final = 2
+_LOOK_SECONDS: Final = 0.1
+_STOP_SECONDS: Final = 15
+"""How long a service may take to stop."""
 
 
 def json_log(stream: TextIO | None = None) -> Log:
@@ -55,11 +66,15 @@ def json_log(stream: TextIO | None = None) -> Log:
 class NodeProcess:
     """A member's node.
 
+    Rooms come and go while it serves, as node.toml says (`ServedRooms`).
+
     Args:
         path: the member's directory, with its node.toml.
         log: hears of requests.
         ready: called when messages are taken.
         clock: the time.
+        services: what else is served, e.g. the console; a member with one, or one who takes who is invited,
+            may have rooms that are not in force yet.
 
     Raises:
         InputError: the settings cannot be used.
@@ -73,33 +88,47 @@ class NodeProcess:
         log: Log | None = None,
         ready: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
+        services: Iterable[MakeService] = (),
     ) -> None:
         self.directory = MemberDirectory.open(path)
         self.settings = NodeSettings.open(path)
-        self._log = log or json_log()
-        certificate = certificate_file(self.directory)
-        files = self.settings.room_files(path)
-        clock = clock or SystemClock()
-        waits = self.settings.invitations is not None
-        self._rooms: dict[str, ServedRoom] = {}
-        for file, room in zip(files, self.settings.rooms, strict=True):
-            made = ServedRoom(self.directory, file, room, certificate, clock, waits=waits)
-            if made.identity in self._rooms:
-                raise InputError(f"node.toml: {file} is there twice")
-            self._rooms[made.identity] = made
         from hitoku._core import __version__
 
-        self._application = Application(self._served(), __version__, self._log)
-        self._context = server_context(certificate, self.directory.key_file, self._keys())
-        self._desk = self._made_desk(certificate, clock)
-        self._listener = Listener(
-            self._application, self._context, _bound(self.settings.listen), self._stop_runs, ready
+        certificate = certificate_file(self.directory)
+        clock = clock or SystemClock()
+        made = tuple(services)
+        waits = self.settings.invitations is not None or bool(made)
+        self._tracing = tracing(__version__)
+        self._metrics = _metrics(self._standing, __version__)
+        self._log: Log = Observed(log or json_log(), self._metrics, self._tracing)
+        meter = Meter(self._metrics, self._tracing)
+        self.view = MemberView(self.directory, lambda: self._rooms.look())
+        quotas = Quotas(
+            self.directory.name, lambda: self._rooms.settings.quotas, clock, lambda: self.view.store()
         )
+
+        def serve(file: Path, room: RoomSettings, may_wait: bool) -> ServedRoom:
+            return ServedRoom(
+                self.directory, file, room, certificate, clock, waits=may_wait, quotas=quotas, meter=meter
+            )
+
+        self._rooms = ServedRooms(path, self.settings, serve, self._log, self._changed, waits=waits)
+        self._application = Application(self._rooms.served(), __version__, self._log, clock.now)
+        self._context = server_context(certificate, self.directory.key_file, self._rooms.keys())
+        self._ready = Readiness(path, self.view.store, lambda: self._rooms.problems, clock)
+        self._services = tuple(make(self.view, self._log) for make in made)
+        self._bound = _bound(self.settings.listen)
+        try:
+            self._desk = self._made_desk(certificate, clock)
+        except BaseException:
+            self._bound.close()
+            raise
+        self._listener = Listener(self._application, self._context, self._bound, self._rooms.stop_runs, ready)
 
     @property
     def rooms(self) -> tuple[str, ...]:
         """The names of the rooms that are served."""
-        return tuple(served.agreement.name for served in self._served().values())
+        return tuple(served.agreement.name for served in self._rooms.served().values())
 
     def run(self) -> bool:
         """Serve until SIGTERM, SIGINT or `stop`. Returns whether all that ran has ended.
@@ -111,42 +140,85 @@ class NodeProcess:
         try:
             asyncio.run(self._serve())
         finally:
-            for room in self._rooms.values():
-                room.close()
-        return all(room.idle for room in self._rooms.values())
+            self._bound.close()
+            self._rooms.close()
+            self.view.close()
+            if self._tracing is not None:
+                self._tracing.close()
+        return self._rooms.idle
 
     def stop(self) -> None:
         """Stop serving, from any thread."""
         self._listener.should_exit = True
 
     async def _serve(self) -> None:
-        health = None
-        if self.settings.health is not None:
-            try:
-                health = await start_health(*socket_of(self.settings.health))
-            except OSError as error:
-                raise InputError(f"cannot listen on {self.settings.health} ({error.strerror})") from None
+        health = await self._health()
         if self._desk is not None:
             await self._desk.start()
         await asyncio.to_thread(self._warm)
+        started: list[Service] = []
         beside = [asyncio.create_task(self._recover()), asyncio.create_task(self._watch())]
-        for room in self._rooms.values():
-            self._resume(room)
+        for room in self._rooms.all:
+            self._rooms.resume(room)
         try:
+            for service in self._services:
+                await service.start()
+                started.append(service)
+            stopping = asyncio.create_task(self._stop_services(started))
             await self._listener.serve()
+            self.stop()
+            await stopping
         finally:
             for task in beside:
                 task.cancel()
+            for service in reversed(started):
+                await self._stop(service)
             if self._desk is not None:
                 self._desk.close()
-            if health is not None:
-                health.close()
+            for server in health:
+                server.close()
+
+    async def _health(self) -> list[asyncio.Server]:
+        """Listen for who supervises this machine, as node.toml says."""
+        metrics = {} if self._metrics is None else {
+            "/metrics": metrics_answer(self._metrics.text, self._metrics.content_type)
+        }  # fmt: skip
+        known = {"/health": alive, "/ready": ready_answer(self._ready.look), **metrics}
+        more = self.settings.metrics
+        if more is not None and not metrics:
+            raise InputError(
+                "node.toml has [metrics], and hitoku is installed without them: install "
+                "`pip install 'hitoku[console]'`, or take [metrics] out of node.toml"
+            )
+        wanted = [(self.settings.health, known), (None if more is None else more.listen, metrics)]
+        made: list[asyncio.Server] = []
+        for listen, answers in wanted:
+            if listen is not None:
+                try:
+                    made.append(await start_health(*socket_of(listen), answers))
+                except OSError as error:
+                    raise InputError(f"cannot listen on {listen} ({error.strerror})") from None
+        return made
+
+    async def _stop_services(self, started: list[Service]) -> None:
+        """Stop the services at the moment when the listener is told to stop, and not only after it has."""
+        while not self._listener.should_exit:
+            await asyncio.sleep(_LOOK_SECONDS)
+        while started:
+            await self._stop(started.pop())
+
+    async def _stop(self, service: Service) -> None:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await service.stop()
+        except Exception as error:  # the other services, and the listener, still stop in order
+            self._log.info("service_stopped_hard", error=type(error).__name__)
 
     async def _recover(self) -> None:
         """Charge the runs whose end was never told, while the node runs."""
         while True:
             await asyncio.sleep(_RECOVER_SECONDS)
-            for room in self._rooms.values():
+            for room in self._rooms.all:
                 with suppress(Exception):  # a database that is busy is asked again in a minute
                     if room.node is not None:
                         await asyncio.to_thread(room.node.runs.look)
@@ -154,50 +226,24 @@ class NodeProcess:
                     if found:
                         self._log.info("recovered", room=room.identity, runs=found)
 
-    def _stop_runs(self) -> None:
-        """End what still runs: the host records it as failed and tells the owners."""
-        for room in self._rooms.values():
-            room.stop_runs()
-
     async def _watch(self) -> None:
-        """Take up new versions of the rooms, and say what cannot be."""
+        """Take up what changed in node.toml and the room files, and say what cannot be."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            for room in self._rooms.values():
-                try:
-                    if not await asyncio.to_thread(room.take_up):
-                        continue
-                except HitokuError as error:
-                    # Names and versions at most: an error of the tree quotes no value.
-                    self._log.info("room_ignored", room=room.identity, why=str(error))
-                    continue
-                except Exception as error:  # whatever it is, what is served goes on
-                    self._log.info("room_ignored", room=room.identity, error=type(error).__name__)
-                    continue
-                await asyncio.to_thread(self._warm)
-                self._application.rooms = self._served()
-                admit(self._context, self._keys())
-                served = room.served
-                if served is not None:
-                    self._log.info("room_taken_up", room=room.identity, version=served.agreement.version)
-                self._resume(room)
+            try:
+                await asyncio.to_thread(self._rooms.look)
+            except Exception as error:  # whatever it is, what is served goes on
+                self._log.info("look_failed", error=type(error).__name__)
+
+    def _changed(self) -> None:
+        """Answer for other rooms, or other versions, than before; from any thread."""
+        self._warm()
+        admit(self._context, self._rooms.keys())
+        self._application.rooms = self._rooms.served()
 
     def _warm(self) -> None:
-        agreements = [served.agreement for served in self._served().values()]
+        agreements = [served.agreement for served in self._rooms.served().values()]
         warm(runs=any(agreement.crosstab is not None for agreement in agreements))
-
-    def _resume(self, room: ServedRoom) -> None:
-        """Go on with the room's runs that a process before this one left."""
-        found = 0 if room.node is None else room.node.runs.resume()
-        if found:
-            self._log.info("resumed", room=room.identity, runs=found)
-
-    def _served(self) -> dict[str, Served]:
-        return {name: room.served for name, room in self._rooms.items() if room.served is not None}
-
-    def _keys(self) -> set[str]:
-        """The keys of all members of all rooms that are served."""
-        return {member.key for served in self._served().values() for member in served.agreement.members}
 
     def _made_desk(self, certificate: Path, clock: Clock) -> Desk | None:
         """Where who is invited comes to; None where node.toml says nowhere."""
@@ -210,6 +256,27 @@ class NodeProcess:
         context = desk_context(certificate, self.directory.key_file)
         desk = InvitationDesk(self.directory, clock)
         return Desk(context, _bound(self.settings.invitations), desk.answer, heard)
+
+    def _standing(self) -> Standing:
+        """How the node stands now, for the metrics."""
+        rooms, queued = self._rooms.all, Counter({"run": 0, "calling": 0, "plain": 0})
+        for room in rooms:
+            for lane, count in room.queued.items():
+                queued[lane] += count
+        states = {
+            "served": sum(room.served is not None for room in rooms),
+            "waiting": sum(room.waiting for room in rooms),
+            "unusable": self._rooms.problems,
+        }
+        return Standing(states, queued, sum(room.jobs for room in rooms))
+
+
+def _metrics(standing: Callable[[], Standing], version: str) -> Metrics | None:
+    """What counts; None where what it needs is not installed."""
+    try:
+        return Metrics(standing, version)
+    except ModuleNotFoundError:
+        return None
 
 
 def _bound(listen: str) -> socket.socket:

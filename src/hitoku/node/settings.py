@@ -16,7 +16,6 @@ Names of members belong to a room, so each room has its own addresses. No key or
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
@@ -24,21 +23,37 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hitoku import limits
 from hitoku.errors import InputError
+from hitoku.node.settings_base import (
+    Address,
+    Health,
+    Listen,
+    ListenAnywhere,
+    Part,
+    socket_of,
+    toml_text,
+)
+from hitoku.node.settings_console import ConsoleSettings, MetricsSettings, OidcSettings, QuotaSettings
 from hitoku.room.agreement import Name
 from hitoku.room.files import write_whole
 from hitoku.transport.https.client import check_address
 
 __all__ = [
     "SETTINGS_FILE",
+    "Address",
     "AttesterSettings",
+    "ConsoleSettings",
     "EnclaveSettings",
     "KeySettings",
+    "MetricsSettings",
     "NodeSettings",
+    "OidcSettings",
+    "QuotaSettings",
     "RoomSettings",
+    "SharesSettings",
     "SparkSettings",
     "TableSettings",
     "socket_of",
@@ -48,53 +63,7 @@ SETTINGS_FILE: Final = "node.toml"
 _MAX_BYTES: Final = 1_000_000
 
 
-def socket_of(listen: str) -> tuple[str, int]:
-    """Host and port of ``host:port`` or ``[IPv6]:port``.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    host, colon, port = listen.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError("an IPv6 address stands in brackets: [::1]:8443")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
-        raise ValueError("host:port is expected, e.g. 127.0.0.1:8443")
-    return host, int(port)
-
-
-def _listen(text: str) -> str:
-    socket_of(text)
-    return text
-
-
-def _loopback(text: str) -> str:
-    host, _ = socket_of(text)
-    try:
-        inside = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        inside = False
-    if not inside:
-        raise ValueError("must be a loopback address, e.g. 127.0.0.1:8480: nobody proves who asks there")
-    return text
-
-
-Address = Annotated[str, AfterValidator(check_address)]
-Listen = Annotated[str, AfterValidator(_listen)]
-Health = Annotated[str, AfterValidator(_loopback)]
-
-
-def _toml(value: object) -> str:
-    """A text or list of texts as TOML, which knows no surrogates and no plain DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class RoomSettings(_Part):
+class RoomSettings(Part):
     """A room that the node serves.
 
     Attributes:
@@ -105,8 +74,13 @@ class RoomSettings(_Part):
     file: str
     peers: Annotated[dict[Name, Address], Field(max_length=limits.MAX_MEMBERS)] = Field(default_factory=dict)
 
+    def lines(self) -> list[str]:
+        """As TOML."""
+        made = ["[[rooms]]", f"file = {toml_text(self.file)}", "", "[rooms.peers]"]
+        return [*made, *(f"{name} = {toml_text(address)}" for name, address in self.peers.items())]
 
-class TableSettings(_Part):
+
+class TableSettings(Part):
     """One of the member's own plain tables, which never leaves the node.
 
     Attributes:
@@ -130,17 +104,17 @@ class TableSettings(_Part):
 
     def lines(self) -> list[str]:
         """As TOML."""
-        made = ["[[tables]]", f"name = {_toml(self.name)}", f"source = {_toml(self.source)}"]
+        made = ["[[tables]]", f"name = {toml_text(self.name)}", f"source = {toml_text(self.source)}"]
         if self.room is not None:
-            made.append(f"room = {_toml(self.room)}")
+            made.append(f"room = {toml_text(self.room)}")
         for name, mapping in (("columns", self.columns), ("person", self.person)):
             if mapping:
                 made += ["", f"[tables.{name}]"]
-                made += [f"{_toml(k)} = {_toml(v)}" for k, v in mapping.items()]
+                made += [f"{toml_text(k)} = {toml_text(v)}" for k, v in mapping.items()]
         return made
 
 
-class SparkSettings(_Part):
+class SparkSettings(Part):
     """The member's Spark cluster (`docs/spark.md`).
 
     Attributes:
@@ -168,7 +142,7 @@ class SparkSettings(_Part):
         return made
 
 
-class AttesterSettings(_Part):
+class AttesterSettings(Part):
     """What makes evidence of this node, where a room demands it (docs/protections/attestation-handshake.md).
 
     Attributes:
@@ -194,10 +168,10 @@ class AttesterSettings(_Part):
     def lines(self) -> list[str]:
         """As TOML."""
         said = {"platform": self.platform, "device": self.device, "chain": self.chain}
-        return ["[attestation]", *(f"{n} = {_toml(v)}" for n, v in said.items() if v is not None)]
+        return ["[attestation]", *(f"{n} = {toml_text(v)}" for n, v in said.items() if v is not None)]
 
 
-class EnclaveSettings(_Part):
+class EnclaveSettings(Part):
     """How this node starts enclaves, where it is the place of runs in them (docs/protections/enclave.md).
 
     Attributes:
@@ -221,10 +195,10 @@ class EnclaveSettings(_Part):
     def lines(self) -> list[str]:
         """As TOML."""
         said = {"platform": self.platform, "device": self.device}
-        return ["[enclave]", *(f"{n} = {_toml(v)}" for n, v in said.items() if v is not None)]
+        return ["[enclave]", *(f"{n} = {toml_text(v)}" for n, v in said.items() if v is not None)]
 
 
-class KeySettings(_Part):
+class KeySettings(Part):
     """Where this owner's key broker keeps its own key, and counts (docs/attestation-deletion.md).
 
     Attributes:
@@ -248,10 +222,27 @@ class KeySettings(_Part):
     def lines(self) -> list[str]:
         """As TOML."""
         said = self.model_dump(exclude_none=True)
-        return ["[keys]", *(f"{n} = {_toml(v)}" for n, v in said.items())]
+        return ["[keys]", *(f"{n} = {toml_text(v)}" for n, v in said.items())]
 
 
-class NodeSettings(_Part):
+class SharesSettings(Part):
+    """Where this node listens for the other servers, where it is one of three that compute on shares.
+
+    Attributes:
+        listen: HOST:PORT; port 0 takes any that is free.
+        advertise: HOST:PORT where the others reach it; the same as `listen` where nothing is said.
+    """
+
+    listen: ListenAnywhere = "127.0.0.1:0"
+    advertise: Listen | None = None
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        said = {"listen": self.listen, "advertise": self.advertise}
+        return ["[shares]", *(f"{n} = {toml_text(v)}" for n, v in said.items() if v is not None)]
+
+
+class NodeSettings(Part):
     """What ``node.toml`` says.
 
     Attributes:
@@ -259,24 +250,32 @@ class NodeSettings(_Part):
         url: where they reach it.
         health: where a local supervisor can ask whether the process lives; nowhere if it is None.
         invitations: where who is invited into a room is listened to (`hitoku room invite`); nowhere if None.
-        rooms: the rooms that are served.
+        rooms: the rooms that are served; there may be none yet.
         tables: the member's own tables.
         spark: the cluster that SQL on tokens and batches of runs go to; this machine's cores if it is None.
         attestation: what makes evidence of this node; nothing does if it is None.
         enclave: how this node starts enclaves; with a software TPM if it is None.
         keys: where this owner's key broker keeps its own key; in a file if it is None.
+        shares: where this node listens for the other servers of runs on shares; on loopback if it is None.
+        console: where the member's people find their console; there is none if it is None.
+        quotas: how much members and users may ask of this node.
+        metrics: where else metrics are shown than on the health listener.
     """
 
     listen: Listen
     url: Address
     health: Health | None = None
     invitations: Listen | None = None
-    rooms: Annotated[tuple[RoomSettings, ...], Field(min_length=1, max_length=64, strict=False)]
+    rooms: Annotated[tuple[RoomSettings, ...], Field(max_length=64, strict=False)] = ()
     tables: Annotated[tuple[TableSettings, ...], Field(max_length=limits.MAX_TABLES, strict=False)] = ()
     spark: SparkSettings | None = None
     attestation: AttesterSettings | None = None
     enclave: EnclaveSettings | None = None
     keys: KeySettings | None = None
+    shares: SharesSettings | None = None
+    console: ConsoleSettings | None = None
+    quotas: QuotaSettings = QuotaSettings()
+    metrics: MetricsSettings | None = None
 
     @classmethod
     def open(cls, directory: Path) -> NodeSettings:
@@ -324,27 +323,37 @@ class NodeSettings(_Part):
         path = directory / SETTINGS_FILE
         if path.exists():
             raise InputError(f"{path}: is there already; edit it, or move it away")
-        lines = ["# This member's node: `hitoku node serve`.", f"listen = {json.dumps(self.listen)}"]
-        lines.append(f"url = {json.dumps(self.url)}")
-        if self.health is not None:
-            lines.append(f"health = {json.dumps(self.health)}")
-        if self.invitations is not None:
-            lines.append(f"invitations = {json.dumps(self.invitations)}")
-        for room in self.rooms:
-            lines += ["", "[[rooms]]", f"file = {json.dumps(room.file)}", "", "[rooms.peers]"]
-            lines += [f"{name} = {json.dumps(address)}" for name, address in room.peers.items()]
-        for table in self.tables:
-            lines += ["", *table.lines()]
-        if self.spark is not None:
-            lines += ["", *self.spark.lines()]
-        if self.attestation is not None:
-            lines += ["", *self.attestation.lines()]
-        if self.enclave is not None:
-            lines += ["", *self.enclave.lines()]
-        if self.keys is not None:
-            lines += ["", *self.keys.lines()]
-        write_whole(path, ("\n".join(lines) + "\n").encode())
+        write_whole(path, self.text().encode())
         return path
+
+    def text(self) -> str:
+        """As the text of a node.toml; reading it gives the same settings."""
+        return "\n".join(["# This member's node: `hitoku node serve`.", *self.lines()]) + "\n"
+
+    def lines(self) -> list[str]:
+        """As TOML."""
+        said = {
+            "listen": self.listen,
+            "url": self.url,
+            "health": self.health,
+            "invitations": self.invitations,
+        }
+        lines = [f"{name} = {toml_text(value)}" for name, value in said.items() if value is not None]
+        for part in (
+            *self.rooms,
+            *self.tables,
+            self.spark,
+            self.attestation,
+            self.enclave,
+            self.keys,
+            self.shares,
+            self.console,
+            self.quotas,
+            self.metrics,
+        ):
+            more = [] if part is None else part.lines()
+            lines += ["", *more] if more else []
+        return lines
 
     def room_files(self, directory: Path) -> tuple[Path, ...]:
         """The room files, as paths from here."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hitoku.errors import InputError
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings, TableSettings
-from hitoku.room.files import load_room, write_whole
+from hitoku.room.files import load_room, locked, write_whole
 
 if TYPE_CHECKING:
     from hitoku.ports import Progress
@@ -32,12 +32,14 @@ class Checked:
         rows: how many rows the source has.
         survey: what private cross statistics would make of them; None where the room has none over it.
         kept: the dimensions whose values outside are kept, as `other`.
+        holds: what the room declares of it for secret shares, and is so; None where it has none.
     """
 
     room: str
     rows: int
     survey: Survey | None
     kept: frozenset[str]
+    holds: tuple[str, ...] | None = None
 
 
 def entry(data: dict[str, Any]) -> TableSettings:
@@ -88,10 +90,11 @@ def add_table(directory: Path, member: str, wanted: TableSettings) -> Path:
     for agreement in owned(directory, member, settings, wanted):
         _fits(agreement, wanted, source)
     path = directory / SETTINGS_FILE
-    text = path.read_text(encoding="utf-8")
-    text = "\n".join([text.rstrip("\n"), "", *wanted.lines(), ""])
-    NodeSettings.made(tomllib.loads(text), str(path))
-    write_whole(path, text.encode())
+    with locked(path):  # the console, or another command, may change it at the same time
+        text = path.read_text(encoding="utf-8")
+        text = "\n".join([text.rstrip("\n"), "", *wanted.lines(), ""])
+        NodeSettings.made(tomllib.loads(text), str(path))
+        write_whole(path, text.encode())
     return path
 
 
@@ -101,7 +104,8 @@ def check_table(
     """Read a whole table and count what its rooms would make of it. For its owner alone.
 
     Raises:
-        InputError: the table is not entered, or its source cannot be used.
+        InputError: the table is not entered, its source cannot be used, or is not as a room declares it for
+            secret shares.
     """
     settings = NodeSettings.open(directory)
     found = [t for t in settings.tables if t.name == name and room in {None, t.room}]
@@ -123,6 +127,12 @@ def _checked(
     table = _fits(agreement, wanted, source)
     agreed = agreement.crosstab
     if agreed is None or agreed.table(wanted.name) is None:
+        if agreement.shares is not None:
+            from hitoku.node.declared import check_declared
+
+            part = agreement.shares.table(wanted.name)
+            rows, holds = check_declared(table, part, source, wanted.columns, directory, progress)
+            return Checked(agreement.name, rows, None, frozenset(), holds)
         first = _column(source, wanted, table.columns[0].name)
         rows = sum(batch().num_rows for batch in source.batches([first]))
         return Checked(agreement.name, rows, None, frozenset())

@@ -12,6 +12,8 @@ import importlib
 import threading
 from typing import Final
 
+from hitoku.transport.kinds import known_kinds
+
 __all__ = ["warm"]
 
 _ALWAYS: Final = (
@@ -49,3 +51,4 @@ def warm(*, runs: bool) -> None:
     with _turn:
         for name in (*_ALWAYS, *(_RUNS if runs else ())):
             importlib.import_module(name)
+        known_kinds()

@@ -72,10 +72,19 @@ class TableStats:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A prediction, from measured figures: wall seconds, bytes over the network."""
+    """A prediction, from measured figures.
+
+    Attributes:
+        seconds: wall seconds; None where it is not known.
+        network_bytes: over the network; None where it is not known.
+        rounds: messages that wait for one another; None where that does not matter.
+        plan: how it is computed, what each step costs and what it rests on, in lines for people.
+    """
 
     seconds: float | None
     network_bytes: int | None
+    rounds: int | None = None
+    plan: tuple[str, ...] = ()
 
 
 class Protection(Protocol):
@@ -87,12 +96,15 @@ class Protection(Protocol):
         long: a run is a job: it outlives the request that asked for it, and the process.
         sealed: the answer is released and sealed for its receivers where the cells are, and `run` is never
             called; who runs it never has an answer, and keeps none.
+        shared: three servers compute on shares, and receivers put the answer together and release it; `run`
+            is never called, and no server keeps an answer. The servers add noise, which none of them knows.
     """
 
     name: ProtectionName
     by_owners: bool
     long: bool
     sealed: bool
+    shared: bool
 
     def supports(self, question: Question, room: Room) -> Supported | Unsupported:
         """Whether this protection can answer the question. Never raises."""

@@ -12,6 +12,7 @@ from hitoku.errors import EngineError, Refusal
 from hitoku.protections.base import Cost, Leakage, Protection, TableStats, Unsupported
 from hitoku.protections.crosstab import Crosstab
 from hitoku.protections.enclave import Enclave
+from hitoku.protections.shares import Shares
 from hitoku.protections.tokens import Tokens
 from hitoku.questions.explain import Choice
 from hitoku.questions.question import Question
@@ -27,6 +28,7 @@ PROTECTIONS: Final[Mapping[ProtectionName, Callable[[Mapping[str, TableFile]], P
     ProtectionName.TOKENS: Tokens,
     ProtectionName.CROSSTAB: lambda _: Crosstab(),
     ProtectionName.ENCLAVE: lambda _: Enclave(),
+    ProtectionName.SHARES: lambda _: Shares(),
 }
 
 
@@ -49,6 +51,7 @@ class Absent:
     by_owners = False
     long = False
     sealed = False
+    shared = False
 
     def place(self, question: Question, room: Room) -> NoReturn:
         """Nowhere.
@@ -128,6 +131,8 @@ def choices(question: Question, room: Room, stats: TableStats | None = None) -> 
                 leakage=leakage,
                 seconds=cost.seconds,
                 network_bytes=cost.network_bytes,
+                rounds=cost.rounds,
+                plan=cost.plan,
             )
         )
     return tuple(made)

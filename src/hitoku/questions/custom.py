@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "allowed",
+    "any_expression",
+    "columns_only",
     "countable",
     "encrypted",
     "has_noise",
@@ -45,6 +47,14 @@ def has_threshold(table: Table) -> bool:
 def has_noise(table: Table) -> bool:
     """Whether the table's rule is a custom one with differentialPrivacy."""
     return isinstance(table.rule, CustomRule) and table.rule.differential_privacy is not None
+
+
+def any_expression(table: Table) -> bool:
+    """Whether the thresholds of the table's custom rule let any expression stand inside an aggregate."""
+    return isinstance(table.rule, CustomRule) and all(
+        threshold.allowed_aggregate_expression_type is AggregateExpressions.ANY_EXPRESSION
+        for threshold in table.rule.aggregation_thresholds
+    )
 
 
 def may_go_on(question: Question, room: Room) -> bool:
@@ -98,18 +108,6 @@ def allowed(rules: Rules, table: Table, rule: CustomRule, node: exp.Expr) -> Non
             owner=table.owner,
             table=table.name,
             change=set_to(where, AdditionalAnalyses.ALLOWED.value),
-        )
-    if any(
-        threshold.allowed_aggregate_expression_type is AggregateExpressions.ANY_EXPRESSION
-        for threshold in rule.aggregation_thresholds
-    ):
-        raise refuse(
-            "ANY_EXPRESSION_UNSUPPORTED",
-            clause="FROM",
-            node=node,
-            rule=f"{path}.aggregationThresholds",
-            owner=table.owner,
-            table=table.name,
         )
 
 
@@ -186,6 +184,30 @@ def encrypted(rules: Rules, use: Use, column: Column, clause: str) -> Refusal:
         column=use.ref.column,
         protection=column.protection.value,
     )
+
+
+def columns_only(rules: Rules, tables: Iterable[str], node: exp.Expr, clause: str, what: str) -> None:
+    """Refuse an aggregate that is more than a count, sum or mean of one column, where a rule says so.
+
+    Of an expression, ``SUM(CASE WHEN job = 'mayor' THEN pay END)``, a threshold counts all of the group and
+    not the row that it singles out; and the least value of a group is one row's. So the owner of every table
+    with a threshold must have allowed it (``allowedAggregateExpressionType: ANY_EXPRESSION``).
+
+    Raises:
+        Refusal: ``COLUMNS_ONLY``.
+    """
+    for name in sorted(tables):
+        table = rules.table(name)
+        if has_threshold(table) and not any_expression(table):
+            raise refuse(
+                "COLUMNS_ONLY",
+                clause=clause,
+                node=node,
+                rule=f"tables.{name}.rule.aggregationThresholds",
+                owner=table.owner,
+                table=name,
+                what=what,
+            )
 
 
 # --- modes ---

@@ -37,6 +37,8 @@ class Choice:
     leakage: Leakage | None = None
     seconds: float | None = None
     network_bytes: int | None = None
+    rounds: int | None = None
+    plan: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
@@ -48,6 +50,8 @@ class Choice:
             "learned": None if self.leakage is None else self.leakage.to_dict(),
             "seconds": self.seconds,
             "network_bytes": self.network_bytes,
+            "rounds": self.rounds,
+            "plan": list(self.plan),
         }
 
 

@@ -46,8 +46,17 @@ class Names(Protocol):
         """Refuse a scalar function that a rule of a table in `value` does not list."""
         ...
 
-    def aggregate(self, node: exp.AggFunc, clause: str, build: Callable[[exp.Expr], Value]) -> Value:
-        """An aggregate that the rules allow; a Refusal for any other and where none may stand."""
+    def aggregate(
+        self,
+        node: exp.AggFunc,
+        clause: str,
+        build: Callable[[exp.Expr], Value],
+        operand: Callable[[exp.Expr], Value],
+    ) -> Value:
+        """An aggregate that the rules allow; a Refusal for any other and where none may stand.
+
+        `build` checks and rebuilds an argument, `operand` one that must be readable, too.
+        """
         ...
 
 
@@ -122,7 +131,12 @@ class Expressions:
             case exp.Filter() | exp.WithinGroup() | exp.IgnoreNulls() | exp.RespectNulls():
                 raise refuse("AGGREGATE_MODIFIED", clause=clause, node=node, what=describe(node))
             case exp.AggFunc():
-                return self._names.aggregate(node, clause, lambda part: self.value(part, clause))
+                return self._names.aggregate(
+                    node,
+                    clause,
+                    lambda part: self.value(part, clause),
+                    lambda part: self.operand(part, clause),
+                )
         scalar = scalar_of(node)
         if scalar is not None:
             arguments = Arguments(node, clause, lambda part: self.operand(part, clause))
@@ -229,13 +243,16 @@ class Expressions:
         return combined(made, Family.BOOLEAN, node, value)
 
     def _like(self, node: exp.Like, clause: str) -> Value:
-        only(node, "this", "expression", clause=clause)
+        only(node, "this", "expression", "negate", clause=clause)
         value, pattern = self.operand(node.this, clause), self.operand(node.expression, clause)
         if value.family is not Family.STRING or not isinstance(pattern.node, exp.Literal):
             raise refuse("LIKE_FORM", clause=clause, node=node)
         if not pattern.node.is_string:
             raise refuse("LIKE_FORM", clause=clause, node=node)
-        return combined(exp.Like(this=value.node, expression=pattern.node), Family.BOOLEAN, node, value)
+        made: exp.Expr = exp.Like(this=value.node, expression=pattern.node)
+        if node.args.get("negate"):
+            made = exp.Not(this=_bracketed(made))
+        return combined(made, Family.BOOLEAN, node, value)
 
     def _computed(self, node: exp.Expr, clause: str) -> Value:
         parts = [node.this] if isinstance(node, exp.Neg) else [node.this, node.expression]

@@ -15,6 +15,7 @@ from typing import Final
 from sqlglot import exp
 
 from hitoku.questions.form import Ref, Value
+from hitoku.questions.freely import SINGLE
 from hitoku.room.rules import AggregateFunction
 
 __all__ = ["By", "Comparison", "Flow", "Flows", "Level"]
@@ -27,6 +28,7 @@ class Level(StrEnum):
         PLAIN: the value of a single row, or a function of it.
         AFTER_JOIN: the same of matched rows only; of a join's columns, which rows match.
         AFTER_GROUP_BY: which values occur, each once, as a group.
+        ONE_OF_GROUP: the value of a row of a group: the least, the largest, the one in the middle.
         AFTER_AGGREGATE: a count, sum or average of a group.
         AFTER_COMPARE: how values compare with others or with literals.
         NEVER: nothing.
@@ -35,6 +37,7 @@ class Level(StrEnum):
     PLAIN = "plain"
     AFTER_JOIN = "after_join"
     AFTER_GROUP_BY = "after_group_by"
+    ONE_OF_GROUP = "one_of_group"
     AFTER_AGGREGATE = "after_aggregate"
     AFTER_COMPARE = "after_compare"
     NEVER = "never"
@@ -209,8 +212,15 @@ class Flows:
         columns = list(node.find_all(exp.Column))
         if not columns and self._value is not None:
             self.rows_counted.append(self._value)
-        for column in columns:
-            self._flow(column, Level.AFTER_AGGREGATE, function)
+        # The least value of a group is the value of one of its rows.
+        level = Level.ONE_OF_GROUP if isinstance(node, SINGLE) else Level.AFTER_AGGREGATE
+        if distinct or not isinstance(node.this, exp.Expr) or isinstance(node.this, (exp.Column, exp.Star)):
+            for column in columns:
+                self._flow(column, level, function)
+            return
+        before, self._level = self._level, level
+        self._visit(node.this, compared=False)
+        self._level = before
 
     def _window(self, node: exp.Window) -> None:
         by, self._by = self._by, By.OVER if self._by is By.SELECT else self._by

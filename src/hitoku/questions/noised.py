@@ -32,7 +32,7 @@ from hitoku.questions.running import execution_text
 from hitoku.questions.totals import key_text, total
 from hitoku.room.rules import ColumnBounds
 
-__all__ = ["HIGH", "LOW", "PART", "answer_text", "figures_text", "key_name"]
+__all__ = ["HIGH", "LOW", "PART", "answer_text", "figures_text", "key_name", "key_sql", "value_sql"]
 
 PART: Final = "_hitoku_part"
 """The column that says which branch a row of figures is of, from 1."""
@@ -71,12 +71,12 @@ def _bounded(n: int, block: Block, part: Part) -> list[str]:
     """The branch's rows, at most `max_rows` a unit and group, at most `max_groups` groups a unit."""
     keys = [f"g{i}" for i in range(1, len(block.groups) + 1)]
     columns = [f"{quoted(part.unit.table)}.{quoted(part.unit.column)} AS u"]
-    columns += [f"{_key(g)} AS {k}" for g, k in zip(block.groups, keys, strict=True)]
+    columns += [f"{key_sql(g)} AS {k}" for g, k in zip(block.groups, keys, strict=True)]
     values: list[str] = []
     for place, figure in enumerate(part.figures, 1):
         if figure.column is not None:
             values.append(f"v{place}")
-            columns.append(f"{_value(figure)} AS v{place}")
+            columns.append(f"{value_sql(figure)} AS v{place}")
     kept = "u IS NOT NULL"
     if part.domain is not None:
         for key, domain in zip(keys, part.domain, strict=True):
@@ -99,7 +99,7 @@ def _bounded(n: int, block: Block, part: Part) -> list[str]:
     return layers
 
 
-def _key(group: Value) -> str:
+def key_sql(group: Value) -> str:
     """A grouping value; of long texts the beginning, so that a result's size tells little of its groups."""
     text = key_text(group)
     return f"LEFT({text}, {_KEY_CHARS})" if group.family is Family.STRING else text
@@ -131,7 +131,7 @@ def _literal(value: str) -> str:
     return exp.Literal.string(value).sql(dialect="duckdb")
 
 
-def _value(figure: Figure) -> str:
+def value_sql(figure: Figure) -> str:
     """What a row brings to a figure: for sums a whole number within its bounds; NULL where it has none."""
     if figure.column is None:
         raise AssertionError("units and rows have no column")

@@ -25,7 +25,7 @@ from hitoku.room.rules import (
 )
 from hitoku.room.templates import Template
 
-__all__ = ["Kind", "Rules", "lists"]
+__all__ = ["MAX_SUMMABLE_DIGITS", "Kind", "Rules", "lists"]
 
 Kind = type[AggregationRule] | type[ListRule] | type[CustomRule]
 
@@ -36,7 +36,7 @@ _FAMILIES: Final = {
     ColumnType.TIMESTAMP: Family.TIMESTAMP,
 }
 _WHOLE: Final = frozenset({ColumnType.SMALLINT, ColumnType.INT, ColumnType.BIGINT})
-_MAX_SUMMABLE_DIGITS: Final = 27  # leaves 11 digits of a 38-digit sum for the number of rows
+MAX_SUMMABLE_DIGITS: Final = 27  # leaves 11 digits of a 38-digit sum for the number of rows
 
 
 class Rules:
@@ -251,9 +251,9 @@ class Rules:
             raise self._refusal("AGGREGATE", use, "aggregateColumns", clause, entry, function=function.value)
         column = self.column(use.ref)
         sums = function in {AggregateFunction.SUM, AggregateFunction.SUM_DISTINCT}
-        if sums and column.precision is not None and column.precision > _MAX_SUMMABLE_DIGITS:
+        if sums and column.precision is not None and column.precision > MAX_SUMMABLE_DIGITS:
             path = f"tables.{use.ref.table}.columns.{use.ref.column}.precision"
-            change = set_to(path, _MAX_SUMMABLE_DIGITS)
+            change = set_to(path, MAX_SUMMABLE_DIGITS)
             raise self._refusal("SUM_OVERFLOW", use, "aggregateColumns", clause, change=change, path=path)
 
     def nulls_told(self, ref: Ref, proven: frozenset[Ref]) -> bool:

@@ -12,6 +12,7 @@ from sqlglot import exp
 from hitoku.errors import Change
 from hitoku.questions.changes import renamed, set_to, written
 from hitoku.questions.form import Family, Left, Ref, Use, Value, column_node
+from hitoku.questions.freely import free, freely
 from hitoku.questions.joins import join_conditions, join_side
 from hitoku.questions.literals import whole_number
 from hitoku.questions.names import fold, identifier, quoted, span_of
@@ -212,10 +213,18 @@ class Scope:
         """Refuse a scalar function that a rule does not list for the columns in `value`."""
         self._rules.scalar(function, (*value.uses, *value.inside), node, clause)
 
-    def aggregate(self, node: exp.AggFunc, clause: str, build: Callable[[exp.Expr], Value]) -> Value:
-        """COUNT, SUM or AVG of one column, as far as its rule lists it."""
+    def aggregate(
+        self,
+        node: exp.AggFunc,
+        clause: str,
+        build: Callable[[exp.Expr], Value],
+        operand: Callable[[exp.Expr], Value],
+    ) -> Value:
+        """COUNT, SUM or AVG of one column, as far as its rule lists it; custom rules may allow more."""
         kind = next((k for k, _ in _AGGREGATES if type(node) is k), None)
-        if kind is None:
+        wide = kind is None or not _of_column(node)
+        freed = wide and clause in _MAY_AGGREGATE and free(self._rules, self.rows.all_tables)
+        if kind is None and not freed:
             raise refuse("AGGREGATE_KIND", clause=clause, node=node, what=describe(node))
         if clause not in _MAY_AGGREGATE:
             raise refuse("AGGREGATE_PLACE", clause=clause, node=node, what=describe(node))
@@ -225,6 +234,8 @@ class Scope:
         if self.aggregated is not None:
             raise refuse("AGGREGATE_TWICE", clause=clause, node=node, what=describe(node))
         self._rules.joined_with_asker(self.rows.tables, self.rows.all_tables)
+        if freed:
+            return freely(self._rules, self.rows.all_tables, node, clause, operand)
         argument = node.this
         distinct = isinstance(argument, exp.Distinct)
         if distinct:
@@ -236,7 +247,7 @@ class Scope:
         if not isinstance(argument, (exp.Column, exp.Paren)):
             raise refuse("AGGREGATE_ARGUMENT", clause=clause, node=node, what=describe(node))
         value = build(argument)
-        function = _AGGREGATES.get((kind, distinct))
+        function = _AGGREGATES.get((type(node), distinct))
         if value.plain is None or function is None:
             raise refuse("AGGREGATE_ARGUMENT", clause=clause, node=node, what=describe(node))
         return self._counted(node, value, value.plain, function, clause)
@@ -271,6 +282,15 @@ class Scope:
         if ref is None:
             raise no_row_count(self._rules, tables, self.rows.proven, node, clause)
         return Value(made, Family.NUMBER, (), (Use(ref),), aggregate=True, span=span_of(node))
+
+
+def _of_column(node: exp.AggFunc) -> bool:
+    """Whether an aggregate is of rows, a whole number, or one column, distinct or not."""
+    argument = node.this
+    if isinstance(argument, exp.Distinct):
+        return True
+    argument = argument.unnest() if isinstance(argument, exp.Paren) else argument
+    return argument is None or isinstance(argument, (exp.Column, exp.Star, exp.Literal))
 
 
 def _shown(name: str) -> str:

@@ -18,6 +18,7 @@ from typing import Final
 from sqlglot import exp
 
 from hitoku.questions.form import MIXED, Family, Ref, Value
+from hitoku.questions.freely import SPREAD
 from hitoku.questions.render import sql_of
 from hitoku.questions.windows import ORDERED
 
@@ -27,6 +28,11 @@ _BOOLEAN: Final = (
     *(exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
     *(exp.In, exp.Is, exp.Like, exp.Paren),
 )
+_NAMES: Final[dict[type[exp.Expr], str]] = {
+    exp.Variance: "VAR_SAMP",
+    exp.Stddev: "STDDEV_SAMP",
+    exp.StddevSamp: "STDDEV_SAMP",
+}
 _SAFE: Final = (exp.Column, exp.Literal, exp.Boolean, exp.Null, exp.AggFunc)
 
 
@@ -79,6 +85,9 @@ def aggregate_text(node: exp.Expr, inexact: Collection[Ref] = (), multiple: int 
     Such a sum depends on the order of the rows in its last digits; in the engine's order these would be noise
     that differs from run to run, and a little of the order in which the owner's file has its rows.
     """
+    if not isinstance(node.this, (exp.Column, exp.Distinct, exp.Star)) or isinstance(node, SPREAD):
+        text = _free_text(node)
+        return rounded(text, multiple) if isinstance(node, exp.Count) else text
     if isinstance(node, exp.Count):
         return rounded(sql_of(node), multiple)
     columns = [node.this, *node.this.expressions] if isinstance(node.this, exp.Distinct) else [node.this]
@@ -86,6 +95,15 @@ def aggregate_text(node: exp.Expr, inexact: Collection[Ref] = (), multiple: int 
         return sql_of(node)
     column = sql_of(columns[-1])
     return f"{node.key.upper()}({sql_of(node.this)} ORDER BY {column})"
+
+
+def _free_text(node: exp.Expr) -> str:
+    """An aggregate of an expression, which fails on no value; what may be floating-point in order."""
+    argument = total(node.this)
+    ordered = isinstance(node, (exp.Sum, exp.Avg, *SPREAD))
+    return (
+        f"{_NAMES.get(type(node), node.key.upper())}({argument}{f' ORDER BY {argument}' if ordered else ''})"
+    )
 
 
 def rounded(count: str, multiple: int) -> str:

@@ -22,7 +22,7 @@ from sqlglot import exp
 
 from hitoku.errors import Refusal, Span
 from hitoku.questions.changes import added
-from hitoku.questions.custom import has_noise, has_threshold
+from hitoku.questions.custom import any_expression, has_noise, has_threshold
 from hitoku.questions.derive import Derivation, DerivedBlock
 from hitoku.questions.flows import By, Comparison, Flow, Level
 from hitoku.questions.form import Ref, Value
@@ -132,6 +132,7 @@ def _custom(flow: Flow, rule: CustomRule, rules: Rules) -> None:
         granted = rules.column(flow.ref).protection is not ColumnProtection.SEALED
     else:
         rows = flow.by in _SHOWN and flow.level in {Level.PLAIN, Level.AFTER_JOIN}
+        rows = rows or (flow.level is Level.ONE_OF_GROUP and not any_expression(table))
         granted = _readable(flow, rules) and not (rows and (has_threshold(table) or has_noise(table)))
     if not granted:
         raise _ungranted(flow, rules)

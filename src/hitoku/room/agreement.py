@@ -30,6 +30,7 @@ from hitoku.room.rules import (
     Rule,
 )
 from hitoku.room.settings import Settings
+from hitoku.room.shares import Shares
 from hitoku.room.templates import Template
 
 __all__ = [
@@ -430,6 +431,8 @@ class Agreement(_Part):
         tuple[ServedModel, ...], Field(max_length=limits.MAX_ROOM_MODELS, exclude_if=_empty)
     ] = ()
     """Models that members' nodes serve: encrypted rows in, encrypted scores out."""
+    shares: Annotated[Shares | None, Field(exclude_if=_empty)] = None
+    """Which three members compute on secret-shared tables, and what is public of those."""
 
     def budget(self, owner: str, unit: str) -> Budget | None:
         """The owner's account for a unit, if it has one."""
@@ -483,6 +486,7 @@ class Agreement(_Part):
         self._check_privacy()
         self._check_crosstab()
         self._check_attestation()
+        self._check_shares()
         for model in self.models:
             unknown = [n for n in (model.owner, *model.askers) if self.member(n) is None]
             if unknown:
@@ -559,6 +563,35 @@ class Agreement(_Part):
                 _key(authority.key)
         if part.crosstab and (self.crosstab is None or ProtectionName.CROSSTAB not in self.protections):
             raise ValueError("attestation: `crosstab` is for a room with private cross statistics")
+
+    def _check_shares(self) -> None:
+        part = self.shares
+        if part is None:
+            return
+        for name in part.servers:
+            server = self.member(name)
+            if server is None or Ability.COMPUTE not in server.abilities:
+                raise ValueError(f"shares: server {name!r} is no member with the ability compute")
+            # A host sees which rows are equal, and a server that is the host could tell shares apart by it.
+            if Ability.HOST in server.abilities:
+                raise ValueError(f"shares: server {name!r} is a host: a host computes on no shares")
+        for declared in part.tables:
+            table = self.table(declared.table)
+            if table is None:
+                raise ValueError(f"shares: there is no table {declared.table!r}")
+            for one in declared.columns:
+                column = table.column(one.column_name)
+                if column is None:
+                    raise ValueError(f"shares: table {table.name!r} has no column {one.column_name!r}")
+                if one.lower is not None and not (column.type.is_number or column.type is ColumnType.DATE):
+                    raise ValueError(f"shares: {table.name}.{column.name}: bounds are of numbers and dates")
+                if one.decimals is not None and column.type not in {ColumnType.FLOAT, ColumnType.DOUBLE}:
+                    raise ValueError(
+                        f"shares: {table.name}.{column.name}: `decimals` is of float and double columns"
+                    )
+            missing = sorted({n for key in declared.unique for n in key if table.column(n) is None})
+            if missing:
+                raise ValueError(f"shares: table {table.name!r}: unique names unknown columns {missing}")
 
 
 class Signature(_Part):

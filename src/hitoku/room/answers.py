@@ -69,6 +69,8 @@ def keep(connection: Connection, room: str, answer: KeptAnswer) -> None:
     """Keep an answer, and drop the oldest ones of this member where they become too many or too large."""
     kept = tables.answers
     size = len(answer.content)
+    # All rooms of this member share the numbers and the room there is.
+    tables.lock_all(connection, 1)
     if size > limits.MAX_KEPT_ANSWERS_BYTES or find(connection, room, answer.key) is not None:
         return
     number = 1 + int(connection.scalar(sa.select(sa.func.max(kept.c.number))) or 0)
@@ -96,6 +98,7 @@ def keep(connection: Connection, room: str, answer: KeptAnswer) -> None:
 def forget(connection: Connection, room: str, table: str) -> int:
     """Delete the answers that rest on a table. Returns how many there were."""
     kept = tables.answers
+    tables.lock_all(connection, 1)
     rows = connection.execute(sa.select(kept.c.run, kept.c.tables).where(kept.c.room == room)).all()
     runs = [str(row.run) for row in rows if table in json.loads(row.tables)]
     for run in runs:

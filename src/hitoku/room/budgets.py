@@ -35,6 +35,7 @@ from hitoku.room.accounting import (
     remaining,
 )
 from hitoku.room.agreement import Agreement, Budget, Table
+from hitoku.room.restored import LOST_BOX
 from hitoku.room.rules import AccessBudget, AccessBudgetType
 
 __all__ = ["Account", "Accounts", "Judge", "Window", "charge_facts", "settle"]
@@ -44,6 +45,7 @@ Judge = Callable[[str, str, list[str]], Refusal | None]
 
 FOR_EVER: Final = "ever"
 _ABORTED: Final = "aborted"
+_LOST: Final = "lost"
 _FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -158,19 +160,7 @@ class Accounts:
             rho, delta = account.rho + charge.rho, account.delta + charge.delta
             if charge.rho < 0 or charge.delta < 0 or not admits(account.budget, rho, delta):
                 raise _spent(account, charge)
-            self._connection.execute(
-                sa.insert(tables.charges),
-                {
-                    "run": run,
-                    "unit": charge.unit,
-                    "room": self._room,
-                    "period": account.period,
-                    "question": question,
-                    "rho": charge.rho,
-                    "delta": charge.delta,
-                    "state": "reserved",
-                },
-            )
+            self._charge(run, question, account, charge)
             facts += charge_facts([charge], account.period)
         return facts
 
@@ -213,6 +203,38 @@ class Accounts:
             }
             self._connection.execute(sa.insert(tables.uses), row)
 
+    def close(self, run: str) -> list[dict[str, str]]:
+        """Take all that this member's accounts and tables still admit. Returns what the ledger says of it.
+
+        Args:
+            run: stands for the runs that are no longer on record; at most 40 characters.
+        """
+        facts: list[dict[str, str]] = []
+        for account in self.all():
+            left, unit = account.left, account.budget.unit
+            charge = Charge(self._owner, unit, max(0, left.rho), max(0, left.delta))
+            self._charge(run, _LOST, account, charge)
+            facts += charge_facts([charge], account.period)
+        settle(self._connection, run, "committed")
+        time = self._now.strftime(_FORMAT)
+        for table in self._agreement.tables:
+            if table.owner != self._owner:
+                continue
+            count = max([1, *(window.left for window in self._windows(table))])
+            rows = [
+                {
+                    "run": f"{run}:{number}",
+                    "table": table.name,
+                    "room": self._room,
+                    "time": time,
+                    "box": None if number else LOST_BOX,
+                    "state": "committed",
+                }
+                for number in range(count)
+            ]
+            self._connection.execute(sa.insert(tables.uses), rows)
+        return facts
+
     def account(self, unit: str) -> Account:
         """How the account of a unit stands.
 
@@ -250,6 +272,19 @@ class Accounts:
             for window in self._windows(table)
         )
 
+    def _charge(self, run: str, question: str, account: Account, charge: Charge) -> None:
+        row = {
+            "run": run,
+            "unit": charge.unit,
+            "room": self._room,
+            "period": account.period,
+            "question": question,
+            "rho": charge.rho,
+            "delta": charge.delta,
+            "state": "reserved",
+        }
+        self._connection.execute(sa.insert(tables.charges), row)
+
     def _windows(self, table: Table) -> list[Window]:
         return [self._window(table, budget) for budget in table.access_budgets]
 
@@ -272,7 +307,10 @@ class Accounts:
             .where(use.room == self._room, use.table == table, use.state != _ABORTED, use.box.is_not(None))
             .distinct()
         )
-        refusal = judge(table, box, [str(text) for text in earlier])
+        texts = [str(text) for text in earlier]
+        if LOST_BOX in texts:
+            raise _refusal("OVERLAPS_LOST", f"tables.{table}", owner=self._owner, table=table)
+        refusal = judge(table, box, texts)
         if refusal is not None:
             raise refusal
 
@@ -366,6 +404,10 @@ _SENTENCES: Final = {
             "Ask with more noise, which costs less; repeat an answered question, which costs nothing; or ask "
             "{owner} to agree on more."
         ),
+    ),
+    "OVERLAPS_LOST": (
+        "What was asked of {table} before {owner} restored a backup is no longer known.",
+        "Ask {owner} to contribute the table under another name.",
     ),
     "ACCESS_BUDGET_SPENT": (
         "All questions that {owner} allows of {table} are asked: {limit} in the window {window}.",

@@ -91,6 +91,10 @@ def changes(old: Agreement, new: Agreement) -> tuple[Change, ...]:
     if old.attestation != new.attestation:
         # Every owner's: it decides who gets the keys to their tables.
         found.append(_change("attestation", _dump(old.attestation), _dump(new.attestation), owners))
+    if old.shares != new.shares:
+        # Every owner's and every server's: two servers together could read what is shared.
+        servers = {s for part in (old.shares, new.shares) if part is not None for s in part.servers}
+        found.append(_change("shares", _dump(old.shares), _dump(new.shares), owners | servers))
     for field, value in _whole(old.release).items():
         after = _whole(new.release)[field]
         if value != after:

@@ -153,7 +153,11 @@ def check_consents(
         longest = timedelta(seconds=limits.CONSENT_SECONDS)
         if not (issued - skew <= now <= expires + skew and expires - issued <= longest):
             raise _refuse(
-                "CONSENT_EXPIRED", f"the consent of {consent.owner!r} is not for this time", consent.owner
+                "CONSENT_EXPIRED",
+                f"the consent of {consent.owner!r} is not for this time: it is older than "
+                f"{limits.CONSENT_SECONDS} s, or the clocks of {consent.owner!r} and {host!r} are more than "
+                f"{limits.CLOCK_SKEW_SECONDS} s apart (`hitoku node status` tells)",
+                consent.owner,
             )
         seen.add(consent.owner)
     lacking = sorted(wanted - seen)

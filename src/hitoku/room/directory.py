@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Member directories and workspaces: where things are when several members share one machine.
 
-A member directory belongs to one member: ``member.toml`` (its name), ``member.key``, optionally
-``shared.secret``, ``tables/``, ``answers/``, and ``rooms/<room id>.json``, the member's own record of the
-agreement it signed. A workspace is a directory with ``room.yaml`` and ``peers.toml``, which says where the
-member directories are::
+A member directory belongs to one member: ``member.toml`` (its name, and where its database is),
+``member.key``, optionally ``shared.secret``, ``tables/``, ``answers/``, and ``rooms/<room id>.json``, the
+member's own record of the agreement it signed. A workspace is a directory with ``room.yaml`` and
+``peers.toml``, which says where the member directories are::
 
     [members]
     airport = "airport"
@@ -14,7 +14,10 @@ member directories are::
 from __future__ import annotations
 
 import json
+import os
+import threading
 import tomllib
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ from hitoku.errors import RoomError
 from hitoku.ports import Clock
 from hitoku.room.agreement import Ability, Agreement, Room
 from hitoku.room.canonical import canonical
+from hitoku.room.database import STATE_FILE, DatabaseSettings, checked_url
 from hitoku.room.files import load_agreement, load_room, write_whole
 from hitoku.room.keys import KEY_FILE, SECRET_FILE, FileKeyStore, generate_key
 from hitoku.room.signing import verify
@@ -31,6 +35,7 @@ from hitoku.room.versions import continues
 
 if TYPE_CHECKING:
     from hitoku.room.records import Records
+    from hitoku.room.store import Store
 
 __all__ = ["MemberDirectory", "Workspace", "write_peers"]
 
@@ -60,20 +65,33 @@ class MemberDirectory:
     name: str
 
     @classmethod
-    def create(cls, path: Path, name: str) -> MemberDirectory:
+    def create(
+        cls, path: Path, name: str, database: str | None = None, password_file: Path | None = None
+    ) -> MemberDirectory:
         """Make a member's directory with a new key in it.
+
+        Args:
+            path: where.
+            name: whose.
+            database: URL of the PostgreSQL database for its state; an SQLite file in it where None.
+            password_file: where the password for that is, with mode 0600.
 
         Raises:
             SecretError: there is a key already.
             RoomError: the directory cannot be made.
+            InputError: `database` is no such URL, or has a password in it.
         """
+        lines = [f"name = {json.dumps(name)}"]
+        if database is not None:
+            file = None if password_file is None else password_file.resolve()
+            lines += DatabaseSettings(checked_url(database), file).lines(path.resolve())
         try:
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o700)
         except OSError as error:
             raise RoomError(f"{path}: cannot be made ({error.strerror})") from None
         generate_key(path)
-        write_whole(path / MEMBER_FILE, f"name = {json.dumps(name)}\n".encode())
+        write_whole(path / MEMBER_FILE, ("\n".join(lines) + "\n").encode())
         (path / "tables").mkdir(exist_ok=True)
         return cls(path, name)
 
@@ -83,10 +101,13 @@ class MemberDirectory:
 
         Raises:
             RoomError: it is none.
+            InputError: what it says of its database cannot be used.
         """
-        name = _toml(path / MEMBER_FILE).get("name")
+        said = _toml(path / MEMBER_FILE)
+        name = said.get("name")
         if not isinstance(name, str):
             raise RoomError(f'{path / MEMBER_FILE}: needs `name = "..."`')
+        DatabaseSettings.read(said, path, str(path / MEMBER_FILE))
         return cls(path, name)
 
     def keys(self, environment: Mapping[str, str] | None = None) -> FileKeyStore:
@@ -97,9 +118,45 @@ class MemberDirectory:
         """The member's durable record of a room."""
         # SQLAlchemy takes a quarter of a second to import: only who keeps records pays for it.
         from hitoku.room.records import Records
+
+        return Records(self.store(), room, self.name, self.keys(), clock)
+
+    @property
+    def database(self) -> DatabaseSettings | None:
+        """What member.toml says of its database now; None where it is an SQLite file in here.
+
+        Raises:
+            RoomError: member.toml cannot be read.
+            InputError: what it says cannot be used.
+        """
+        file = self.path / MEMBER_FILE
+        # A directory made by hand, without member.toml, has its state in it.
+        return DatabaseSettings.read(_toml(file), self.path, str(file)) if file.exists() else None
+
+    def store(self) -> Store:
+        """The member's database: the same object for all of this process that ask, as long as one uses it.
+
+        Raises:
+            RoomError: it was written by a newer hitoku, is damaged, or is another member's.
+            InputError: member.toml says what cannot be used.
+            SecretError: the file with its password cannot be read.
+            LimitError: it cannot be reached.
+        """
         from hitoku.room.store import Store
 
-        return Records(Store(self.path / "state.db"), room, self.name, self.keys(), clock)
+        settings, file = self.database, self.path / STATE_FILE
+        place = str(file.resolve()) if settings is None else f"{self.path.resolve()} {settings.url}"
+        with _STORES_LOCK:
+            key = (os.getpid(), self.name, place, _identity(file) if settings is None else ())
+            known = _STORES.get(key)
+            if known is not None:
+                return known
+            store = Store(file) if settings is None else Store(settings.url, settings.password)
+            store.belongs_to(self.name)
+            if settings is None:
+                key = (*key[:3], _identity(file))
+            _STORES[key] = store
+        return store
 
     @property
     def key_file(self) -> Path:
@@ -212,6 +269,26 @@ class Workspace:
                 + (", ".join(sorted(self.members)) or "nobody")
             )
         return self.members[name]
+
+
+_Key = tuple[int, str, str, tuple[int, ...]]
+_STORES: weakref.WeakValueDictionary[_Key, Store] = weakref.WeakValueDictionary()
+_STORES_LOCK = threading.Lock()
+
+
+def _identity(file: Path) -> tuple[int, ...]:
+    """Tells an SQLite database from another that took its place, or whose log was taken away.
+
+    Without that, a connection that is still open would go on in a file that is no longer there.
+    """
+    found: list[int] = []
+    for path in (file, file.with_name(file.name + "-wal")):
+        try:
+            stat = path.stat()
+            found += [stat.st_dev, stat.st_ino]
+        except OSError:
+            found.append(0)
+    return tuple(found)
 
 
 def write_peers(workspace: Path, members: Mapping[str, str]) -> None:

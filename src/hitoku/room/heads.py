@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from hitoku.errors import Refusal, RoomError
 from hitoku.room import merkle
-from hitoku.room.agreement import Agreement
+from hitoku.room.agreement import Agreement, Room
 from hitoku.room.keys import valid_signature
 from hitoku.room.ledger import Head
+from hitoku.room.versions import newest_in_force
 
 if TYPE_CHECKING:
     from hitoku.room.records import Records
 
-__all__ = ["check_growth", "give_head", "member_signed"]
+__all__ = ["check_growth", "give_head", "member_signed", "signed_ever"]
 
 
 def member_signed(agreement: Agreement) -> Any:
@@ -28,16 +29,51 @@ def member_signed(agreement: Agreement) -> Any:
     return verify
 
 
+def signed_ever(room: Room) -> Any:
+    """A check of signatures by any key that a member had in a version of the room that was in force.
+
+    For what was signed in the past: a head that others keep, or a proof. What is signed now must carry the
+    key of the version in force (`member_signed`). A draft on top of it gives nobody a key.
+    """
+    agreed = newest_in_force(room)
+    versions = [*(version.agreement for version in agreed.history), agreed.agreement]
+    checks = [member_signed(agreement) for agreement in versions]
+
+    def verify(member: str, message: bytes, signature: bytes) -> bool:
+        return any(check(member, message, signature) for check in checks)
+
+    return verify
+
+
 def give_head(records: Records, known_size: int) -> tuple[str | None, list[str]]:
     """This member's newest head (canonical JSON) and the proof that it continues `known_size` entries.
 
     Raises:
         RoomError: the ledger is shorter than `known_size`: something is badly wrong here, or the asker lies.
+        Refusal: ``RESTORED_BEHIND``: it is shorter since it was restored from a backup.
     """
     if records.ledger.head() is None and known_size == 0:
         return None, []
-    head, proof = records.ledger.grow(known_size)
+    try:
+        head, proof = records.ledger.grow(known_size)
+    except RoomError:
+        _restored(records)
+        raise
     return head.to_bytes().decode(), [step.hex() for step in proof]
+
+
+def _restored(records: Records) -> None:
+    """Say so where the ledger is known to have lost entries."""
+    closed = records.ledger.restored()
+    if closed is not None:
+        raise closed.refusal(records.member)
+    if records.loss() is not None:
+        raise Refusal(
+            "RESTORED_BEHIND",
+            f"the ledger of {records.member!r} goes on from a backup, and lacks entries that you have seen",
+            owner=records.member,
+            remedy=f"ask {records.member} what happened, then run `hitoku node accept-restored`",
+        )
 
 
 def check_growth(

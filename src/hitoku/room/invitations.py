@@ -141,10 +141,12 @@ class Offer(_Part):
     Attributes:
         key: the offered key, by which the offer was signed.
         tables: descriptions of tables, JSON each.
+        url: where the company says its node will be.
     """
 
     key: PublicKey
     tables: Annotated[tuple[str, ...], Field(max_length=limits.MAX_OFFERED_TABLES)] = ()
+    url: Annotated[str, Field(pattern=r"^https://[!-~]{1,300}$")] | None = None
 
     def read_tables(self, owner: str) -> list[Table]:
         """The tables, checked.

@@ -25,10 +25,11 @@ _ENDED = ("done", "failed", "refused")
 
 
 class Part(StrEnum):
-    """What a member does in a run."""
+    """What a member does in a run; an upload, of its tables as shares, has ended when it is written down."""
 
     LEAD = "lead"
     PARTNER = "partner"
+    UPLOAD = "upload"
 
 
 class JobState(StrEnum):

@@ -32,13 +32,16 @@ from hitoku.errors import RoomError
 from hitoku.ports import Clock, KeyStore
 from hitoku.room import merkle
 from hitoku.room import store as tables
-from hitoku.room.store import Store
+from hitoku.room.restored import Restored
+from hitoku.room.store import Store, insert_once
 
-__all__ = ["Entry", "EntryKind", "Head", "Inclusion", "Ledger"]
+__all__ = ["Entry", "EntryKind", "Head", "Inclusion", "Ledger", "entry_number", "read_entry"]
 
 FORMAT = "hitoku/ledger/1"
 HEAD_FORMAT = "hitoku/ledger-head/1"
 _READ_ROWS = 10_000
+_TELL_ROWS = 1_000
+_BACK_ROWS = 1_000
 _START = b'{"body":'
 
 Verify = Callable[[str, bytes, bytes], bool]
@@ -64,6 +67,9 @@ class EntryKind(StrEnum):
     TOMBSTONE = "tombstone"
     REFERENCE = "reference"
     PREDICTION = "prediction"
+    LEARNING = "learning"
+    RESTORE = "restore"
+    KEY_CHANGE = "key-change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +205,18 @@ class Ledger:
         self._keys = keys
         self._clock = clock
 
-    def append(self, connection: Connection, kind: EntryKind, body: dict[str, Any]) -> int:
+    def append(
+        self, connection: Connection, kind: EntryKind, body: dict[str, Any], *, going_on: bool = False
+    ) -> int:
         """Append an entry within the caller's transaction. Returns its sequence number, from 0.
 
         The new head is signed and stored in the same transaction, so entry, tree and head are durable
         together or not at all.
+
+        Raises:
+            Refusal: as `lock`, which says what `going_on` is, too.
         """
-        size = self.lock(connection)
+        size = self.lock(connection, going_on=going_on)
         time = _time(self._clock.now())
         raw = rfc8785.dumps(
             {
@@ -248,9 +259,34 @@ class Ledger:
         for _, raw in self._raw(start):
             if mark not in raw:
                 continue
-            entry = _entry(raw)
+            entry = read_entry(raw)
             if kind is None or entry.kind is kind:
                 yield entry
+
+    def raw(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The entries from sequence number `start` on, as they are kept: number and bytes."""
+        yield from self._raw(start)
+
+    def back(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """The entries below sequence number `before`, newest first, as they are kept: number and bytes.
+
+        Nothing is checked; `read_entry` reads the bytes. Few are in memory at a time.
+        """
+        entry = tables.entries.c
+        while True:
+            below = () if before is None else (entry.seq < before,)
+            with self.store.reading() as connection:
+                rows = connection.execute(
+                    sa.select(entry.seq, entry.body)
+                    .where(entry.room == self.room, *below)
+                    .order_by(entry.seq.desc())
+                    .limit(_BACK_ROWS)
+                ).all()
+            for seq, body in rows:
+                yield int(seq), bytes(body)
+            if len(rows) < _BACK_ROWS:
+                return
+            before = int(rows[-1][0])
 
     def prove(self, seq: int) -> Inclusion:
         """The proof that entry `seq` is in the ledger under its newest head.
@@ -282,12 +318,17 @@ class Ledger:
                 raise RoomError("the ledger is shorter than the head that is asked about")
             return head, merkle.consistency_proof(old_size, head.size, self._node_source(connection))
 
-    def verify(self, verify: Verify, known: Head | None = None) -> int:
+    def verify(
+        self, verify: Verify, known: Head | None = None, tell: Callable[[int, int], None] | None = None
+    ) -> int:
         """Read the whole ledger and check it against its signed head. Returns the number of entries.
+
+        What is appended meanwhile is read, too, so that a ledger in use is not taken for a broken one.
 
         Args:
             verify: knows the member's public key.
             known: a head seen earlier (from a head file or a peer); the ledger must continue it.
+            tell: called now and then with the entries read so far and how many there are.
 
         Raises:
             RoomError: which entry or head does not hold.
@@ -295,14 +336,20 @@ class Ledger:
         frontier = merkle.Frontier()
         known_size = -1 if known is None else known.size
         known_root = merkle.EMPTY_ROOT if known_size == 0 else None
-        for expected, (seq, raw) in enumerate(self._raw(0)):
-            if seq != expected or _number(raw) != expected:
-                raise RoomError(f"the ledger has no entry {expected}, or it stands in another place")
-            frontier.push(merkle.leaf_hash(raw))
-            if frontier.size == known_size:
-                known_root = frontier.root()
-        with self.store.reading() as connection:
-            head = self._stored_head(connection)
+        head, end = self._end()
+        while True:
+            for seq, raw in self._raw(frontier.size):
+                expected = frontier.size
+                if seq != expected or entry_number(raw) != expected:
+                    raise RoomError(f"the ledger has no entry {expected}, or it stands in another place")
+                frontier.push(merkle.leaf_hash(raw))
+                if frontier.size == known_size:
+                    known_root = frontier.root()
+                if tell is not None and frontier.size % _TELL_ROWS == 0:
+                    tell(frontier.size, max(end, frontier.size))
+            head, end = self._end()
+            if end <= frontier.size:
+                break
         if head is None:
             if frontier.size or known is not None:
                 raise RoomError("the ledger has entries or an older head but no signed head")
@@ -320,27 +367,81 @@ class Ledger:
                 )
         return head.size
 
+    def _end(self) -> tuple[Head | None, int]:
+        """The signed head and how many places of entries there are, both as of one moment."""
+        entry, ledger = tables.entries.c, tables.ledgers.c
+        last = sa.select(sa.func.max(entry.seq)).where(entry.room == self.room).scalar_subquery()
+        head = sa.select(ledger.head).where(ledger.room == self.room).scalar_subquery()
+        with self.store.reading() as connection:  # one statement: nothing comes between the two
+            row = connection.execute(sa.select(head.label("head"), last.label("last"))).one()
+        return (
+            None if row.head is None else Head.from_bytes(bytes(row.head)),
+            0 if row.last is None else int(row.last) + 1,
+        )
+
     def _check_head(self, head: Head, verify: Verify) -> None:
         if head.room != self.room or head.member != self.member:
             raise RoomError("the head belongs to another ledger")
         if not verify(head.member, head.message(), head.signature):
             raise RoomError("the head's signature is not its member's")
 
-    def lock(self, connection: Connection) -> int:
+    def lock(self, connection: Connection, *, going_on: bool = False) -> int:
         """Let no other transaction write to this member's record of the room until this one ends.
 
         Returns the number of entries. On SQLite every writing transaction has the lock from its beginning.
+
+        Args:
+            connection: the transaction.
+            going_on: by who lets a restored ledger go on (`hitoku.room.restored`), and nobody else.
+
+        Raises:
+            Refusal: ``RESTORED_BEHIND`` or ``MOVED_AWAY``: the ledger came from a backup and may not go on
+                yet, or went on elsewhere.
         """
         ledger = tables.ledgers
         # The update takes the row's lock before the size is read: two writers never share a number.
-        updated = connection.execute(
-            sa.update(ledger).where(ledger.c.room == self.room).values(size=ledger.c.size)
-        )
-        if updated.rowcount == 0:
-            connection.execute(sa.insert(ledger), {"room": self.room, "size": 0, "head": None})
-            return 0
-        size = connection.scalar(sa.select(ledger.c.size).where(ledger.c.room == self.room))
-        return int(size or 0)
+        take = sa.update(ledger).where(ledger.c.room == self.room).values(size=ledger.c.size)
+        if connection.execute(take).rowcount == 0:
+            insert_once(connection, ledger, {"room": self.room, "size": 0, "head": None})
+            connection.execute(take)  # where another made it first: its end is waited for
+        row = connection.execute(
+            sa.select(ledger.c.size, ledger.c.restored).where(ledger.c.room == self.room)
+        ).one()
+        if row.restored is not None and not going_on:
+            raise Restored.from_text(str(row.restored)).refusal(self.member)
+        return int(row.size)
+
+    def restored(self) -> Restored | None:
+        """What keeps the ledger from going on; None where nothing does."""
+        ledger = tables.ledgers.c
+        with self.store.reading() as connection:
+            text = connection.scalar(sa.select(ledger.restored).where(ledger.room == self.room))
+        return None if text is None else Restored.from_text(str(text))
+
+    def size(self) -> int:
+        """How many entries there are."""
+        ledger = tables.ledgers.c
+        with self.store.reading() as connection:
+            return int(connection.scalar(sa.select(ledger.size).where(ledger.room == self.room)) or 0)
+
+    def root_at(self, size: int) -> bytes:
+        """The root that the first `size` entries gave."""
+        with self.store.reading() as connection:
+            return merkle.root_hash(size, self._node_source(connection))
+
+    def sign_again(self, connection: Connection) -> Head | None:
+        """Sign the newest head with the member's key of now, within the caller's transaction.
+
+        Size and root stay, so nothing is said that was not said before. None while the ledger is empty.
+        """
+        self.lock(connection)
+        head = self._stored_head(connection)
+        if head is None:
+            return None
+        made = self._sign(head.size, head.root, head.time)
+        ledger = tables.ledgers
+        connection.execute(sa.update(ledger).where(ledger.c.room == self.room).values(head=made.to_bytes()))
+        return made
 
     def _sign(self, size: int, root: bytes, time: str) -> Head:
         message = _head_message(self.room, self.member, size, root, time)
@@ -380,7 +481,12 @@ class Ledger:
             start = int(rows[-1][0]) + 1
 
 
-def _entry(raw: bytes) -> Entry:
+def read_entry(raw: bytes) -> Entry:
+    """An entry from its canonical form; that it is in a ledger is for a proof to say.
+
+    Raises:
+        RoomError: it is none.
+    """
     try:
         data = json.loads(raw)
         if data["format"] != FORMAT:
@@ -390,7 +496,7 @@ def _entry(raw: bytes) -> Entry:
         raise RoomError(f"an entry of the ledger is not of the format {FORMAT}") from None
 
 
-def _number(raw: bytes) -> int:
+def entry_number(raw: bytes) -> int:
     """The sequence number in an entry's bytes: canonical JSON sorts its keys, so it stands before the time.
 
     A million entries are not parsed for it; what an entry says is settled by its hash.

@@ -127,7 +127,7 @@ class Predictions:
         """End what a process before this one had taken on. Returns those runs."""
         known = predictions.c
         here = (known.room == self._records.room) & (known.state == str(PredictionState.TAKEN))
+        ended = sa.update(predictions).where(here).values(state=str(PredictionState.FAILED))
         with self._records.store.transaction() as connection:
-            runs = tuple(connection.scalars(sa.select(known.run).where(here)).all())
-            connection.execute(sa.update(predictions).where(here).values(state=str(PredictionState.FAILED)))
-        return runs
+            # The update says which it ended: none that began meanwhile is told of and left open.
+            return tuple(connection.scalars(ended.returning(known.run)).all())

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+import secrets
+from datetime import datetime
 
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from hitoku.room.agreement import Agreement
 from hitoku.room.schema import metadata
 
-__all__ = ["predictions"]
+__all__ = ["close_models", "predictions"]
 
 predictions = sa.Table(
     "predictions",
@@ -22,3 +27,23 @@ predictions = sa.Table(
     sa.Index("predictions_of_day", "room", "model", "asker", "day"),
 )
 """One row a run: whose model, who asked, on which day (UTC), how many rows are charged, and how it stands."""
+
+
+def close_models(connection: Connection, agreement: Agreement, owner: str, now: datetime) -> None:
+    """Count all rows of the day of this owner's models as scored, for every asker."""
+    rows = [
+        {
+            "run": secrets.token_hex(16),
+            "room": str(agreement.id),
+            "model": model.name,
+            "asker": asker,
+            "day": now.date().isoformat(),
+            "rows": model.rows_per_day,
+            "state": "failed",
+        }
+        for model in agreement.models
+        if model.owner == owner
+        for asker in model.askers
+    ]
+    if rows:
+        connection.execute(sa.insert(predictions), rows)

@@ -13,7 +13,9 @@ repeats another gives that one's answer again: it computes nothing and costs no 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hitoku import limits
-from hitoku.errors import Refusal
+from hitoku.errors import Refusal, RoomError
 from hitoku.ports import Clock, KeyStore
 from hitoku.room import answers, budgets, keytables
 from hitoku.room import store as tables
@@ -32,6 +34,8 @@ from hitoku.room.budgets import Account, Accounts, Judge, Window
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.jobs import JobState
 from hitoku.room.ledger import EntryKind, Head, Ledger
+from hitoku.room.predictiontables import close_models
+from hitoku.room.restored import Restored
 from hitoku.room.runs import Role, Run, RunState
 from hitoku.room.store import Store
 
@@ -63,6 +67,17 @@ class Records:
         self.ledger = Ledger(store, room, member, keys, clock)
         self._clock = clock
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that has the member's record of the room to itself from its beginning.
+
+        The ledger's lock comes before that of any row: who took a run's row first and then waited for the
+        ledger would wait in a circle with who holds the ledger and comes to that row.
+        """
+        with self.store.transaction() as connection:
+            self.ledger.lock(connection)
+            yield connection
+
     def accept(self, agreement: Agreement) -> None:
         """Record a version of the agreement that this member signed or took over; once each."""
         row = {"room": self.room, "version": agreement.version, "hash": agreement_hash(agreement)}
@@ -70,7 +85,9 @@ class Records:
         with self.store.reading() as connection:
             if connection.scalar(_versions(known, row)) is not None:
                 return
-        with self.store.transaction() as connection:
+        if self.ledger.restored() is not None:
+            return  # written when the ledger may go on
+        with self._writing() as connection:
             if connection.scalar(_versions(known, row)) is not None:
                 return
             connection.execute(sa.insert(tables.agreements), row)
@@ -129,8 +146,7 @@ class Records:
             "repeats": run.repeats,
         }
         again = {} if run.repeats is None else {"repeats": run.repeats}
-        with self.store.transaction() as connection:
-            self.ledger.lock(connection)
+        with self._writing() as connection:
             if connection.scalar(sa.select(tables.runs.c.run).where(tables.runs.c.run == key)):
                 raise replayed()
             connection.execute(sa.insert(tables.runs), row)
@@ -184,7 +200,7 @@ class Records:
             kept: as host, the answer, to be given again.
             beside: writes something else in the same transaction, if the run is reserved.
         """
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             settled = self._settle(connection, run, role, RunState.COMMITTED)
             if settled is None:
                 return None
@@ -205,7 +221,7 @@ class Records:
         begun = (known.run == run) & (known.room == self.room) & (known.state != str(JobState.REFUSED))
         job = sa.select(known.run).where(begun)
         key = sa.select(held.run).where(held.run == run, held.room == self.room)
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             if role is Role.OWNER and any(connection.scalar(begun) is not None for begun in (job, key)):
                 self._end(connection, run, role, "given up after it had begun")
                 return
@@ -217,7 +233,7 @@ class Records:
 
         Whether a run fails can depend on the data, so a refund would tell something of it.
         """
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             self._end(connection, run, role, reason)
             beside(connection)
 
@@ -236,7 +252,7 @@ class Records:
             "created": now,
             "updated": now,
         }
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             known = tables.runs.c
             here = sa.select(known.asker, known.state).where(known.run == row["run"])
             before = connection.execute(here).first()
@@ -260,7 +276,7 @@ class Records:
         """
         row = tables.runs.c
         here = sa.select(row.state).where(row.run == _key(run, role), row.room == self.room)
-        with self.store.transaction() as connection:
+        with self._writing() as connection:
             if connection.scalar(here) != RunState.RESERVED:
                 raise replayed()
             write(connection)
@@ -312,7 +328,9 @@ class Records:
         with self.store.reading() as connection:
             if connection.scalar(open_runs.limit(1)) is None:
                 return 0
-        with self.store.transaction() as connection:
+        if self.ledger.restored() is not None:
+            return 0  # they stay reserved, which counts as spent, until the ledger may go on
+        with self._writing() as connection:
             found = [str(key) for key in connection.scalars(open_runs)]
             for key in found:
                 role, _, identity = key.partition(":")
@@ -364,8 +382,7 @@ class Records:
         """
         known = tables.peer_heads.c
         here = (known.room == self.room) & (known.member == head.member)
-        with self.store.transaction() as connection:
-            self.ledger.lock(connection)
+        with self._writing() as connection:
             raw = connection.scalar(sa.select(known.head).where(here))
             if (None if raw is None else bytes(raw)) != (None if after is None else after.to_bytes()):
                 return False
@@ -378,6 +395,80 @@ class Records:
                     sa.update(tables.peer_heads).where(here, known.size < head.size).values(**row)
                 )
         return True
+
+    def note_missing(self, closed: Restored) -> None:
+        """Write down how far a restored ledger is behind what others have seen."""
+        ledger = tables.ledgers.c
+        with self.store.transaction() as connection:
+            connection.execute(
+                sa.update(tables.ledgers)
+                .where(ledger.room == self.room, ledger.restored.is_not(None))
+                .values(restored=closed.to_text())
+            )
+
+    def accept_loss(self, agreement: Agreement, known: Mapping[str, Head | None], missing: int) -> int:
+        """Let a restored ledger go on, and count as spent whatever may have been. Returns its ledger entry.
+
+        What the lost entries charged is not known, and a single question may take all that an account has
+        left: so every account of this member is closed for its period, all access budgets are used up for
+        theirs, tables with overlap columns admit no further question that is judged by them, and models
+        score no further row today.
+
+        Args:
+            agreement: the agreement in force.
+            known: the head that each other member keeps of this ledger.
+            missing: how many entries of it are lost that another has seen.
+        """
+        now = self._clock.now()
+        here = (tables.ledgers.c.room == self.room) & tables.ledgers.c.restored.is_not(None)
+        heads = {
+            name: {"size": head.size, "root": head.root.hex()}
+            for name, head in sorted(known.items())
+            if head is not None
+        }
+        with self.store.transaction() as connection:
+            size = self.ledger.lock(connection, going_on=True)
+            connection.execute(sa.update(tables.ledgers).where(here).values(restored=None))
+            charged = Accounts(connection, agreement, self.member, now).close(
+                f"restore:{secrets.token_hex(16)}"
+            )
+            close_models(connection, agreement, self.member, now)
+            body = {"stage": "loss-accepted", "entries": size, "missing": missing, "known": heads}
+            seq = self.ledger.append(connection, EntryKind.RESTORE, body | _charges(charged))
+            connection.execute(sa.delete(tables.facts).where(tables.facts.c.name == self._lost))
+            connection.execute(sa.insert(tables.facts), {"name": self._lost, "value": str(seq)})
+            return seq
+
+    @property
+    def _lost(self) -> str:
+        return f"lost:{self.room}"
+
+    def loss(self) -> int | None:
+        """The newest ledger entry that says what a restore lost; None where none does."""
+        with self.store.reading() as connection:
+            seq = connection.scalar(sa.select(tables.facts.c.value).where(tables.facts.c.name == self._lost))
+        return None if seq is None else int(seq)
+
+    def accept_restored(self, head: Head, kept: Head) -> int:
+        """Keep a head of a restored ledger that does not continue the one that is kept. Returns the entry.
+
+        Raises:
+            RoomError: another head was kept meanwhile.
+        """
+        known = tables.peer_heads.c
+        here = (known.room == self.room) & (known.member == head.member)
+        with self._writing() as connection:
+            raw = connection.scalar(sa.select(known.head).where(here))
+            if raw is None or bytes(raw) != kept.to_bytes():
+                raise RoomError("another head of that ledger was kept meanwhile: look again")
+            values = {"size": head.size, "head": head.to_bytes()}
+            connection.execute(sa.update(tables.peer_heads).where(here).values(**values))
+            heads = {
+                name: {"size": one.size, "root": one.root.hex()}
+                for name, one in (("was", kept), ("now", head))
+            }
+            body = {"stage": "restored-accepted", "member": head.member, **heads}
+            return self.ledger.append(connection, EntryKind.RESTORE, body)
 
     def _charged(self, connection: Connection, run: Run) -> bool:
         """Whether this owner charged the run that `run` repeats, for the same question, plan and asker."""

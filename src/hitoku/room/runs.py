@@ -12,11 +12,12 @@ __all__ = ["Role", "Run", "RunState"]
 
 
 class Role(StrEnum):
-    """What a member is in a run."""
+    """What a member is in a run; a server is one of three that compute on shares, and not their leader."""
 
     ASKER = "asker"
     OWNER = "owner"
     HOST = "host"
+    SERVER = "server"
 
 
 class RunState(StrEnum):

@@ -19,6 +19,7 @@ from hitoku import limits
 from hitoku.errors import LimitError, PeerError
 from hitoku.room.agreement import Name
 from hitoku.room.consent import Consent, Hash, RunId
+from hitoku.room.parts import SharedAnswer
 from hitoku.room.sealing import SealingKey
 
 __all__ = [
@@ -140,6 +141,8 @@ class RunDone(Message):
     """In place of the answer, where an enclave sealed it for the asker."""
     certificate: Annotated[dict[str, Any] | None, Field(exclude_if=_absent)] = None
     """Beside a sealed answer: that the keys to the tables are deleted."""
+    shared: Annotated[SharedAnswer | None, Field(exclude_if=_absent)] = None
+    """In place of the answer, where three servers computed it on shares: their sealed parts for the asker."""
 
 
 class Deliver(Message):
@@ -286,15 +289,26 @@ def decode(content: bytes, sender: str) -> dict[str, Any]:
 
 
 _KIND: Final = re.compile(rb'\{"kind": ?"([a-z0-9/-]{1,64})"')
-_LARGE: Final = frozenset({"hitoku/run-done/1", "hitoku/deliver/1", "hitoku/deliver-sealed/1"})
+_LARGE: Final = frozenset(
+    {
+        "hitoku/deliver-sealed/1",
+        "hitoku/deliver-shares/1",
+        "hitoku/deliver/1",
+        "hitoku/run-done/1",
+        "hitoku/shares-parts/1",
+    }
+)
 _WITH_SQL: Final = frozenset(
     {
         "hitoku/begin/1",
         "hitoku/consent-request/1",
         "hitoku/lookup/1",
+        "hitoku/offer-shares/1",
         "hitoku/offer-tables/1",
         "hitoku/preview-request/1",
+        "hitoku/propose/1",
         "hitoku/run-request/1",
+        "hitoku/shares-begin/1",
     }
 )
 _WITH_EVIDENCE: Final = frozenset(
@@ -312,6 +326,7 @@ _WITH_TEXT: Final = frozenset(
         "hitoku/model-given/1",
         "hitoku/refused/1",
         "hitoku/room-given/1",
+        "hitoku/shares-offered/1",
         "hitoku/tables-offered/1",
     }
 )

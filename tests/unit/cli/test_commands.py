@@ -158,7 +158,8 @@ rule:
     assert json.loads(hitoku("room", "diff", room, old, "--json")[1])["must_sign"] == ["bank", "new"]
     for name in ("bank", "new"):
         assert hitoku("room", "sign", room, "--member", tmp_path / name)[0] == 0
-    assert hitoku("room", "verify", room, "--member", tmp_path / "shop")[0] == 0
+    for name in ("bank", "shop"):
+        assert hitoku("room", "verify", room, "--member", tmp_path / name)[0] == 0
     # Who knows version 2 does not go back, and what was signed is not signed as something else.
     code, _, err = hitoku("room", "sign", old, "--member", tmp_path / "bank")
     assert code == 5
@@ -168,6 +169,41 @@ rule:
     assert json.loads(out)["version"] == 2
     assert hitoku("room", "export")[0] == 4
     assert "SignedVersion" in hitoku("room", "export", "--schema")[1]
+
+
+def test_a_signed_draft_leaves_the_version_in_force_in_use(hitoku, place):
+    """Who signed the next version goes on with the one in force, until the others signed too."""
+    from hitoku.room.agreement import Agreement
+    from hitoku.room.files import load_room, save_room
+    from hitoku.room.signing import problems
+    from hitoku.room.versions import newest_in_force
+
+    airport = place.members["airport"]
+    key = hitoku_key(hitoku, place.path)
+    assert hitoku("room", "add-member", place.room_file, "new", key)[0] == 0
+    code, out, _ = hitoku("room", "sign", place.room_file, "--member", airport.path)
+    assert code == 0
+    assert "still to sign" in out
+    draft = load_room(place.room_file)
+    assert problems(draft)
+    assert airport.room(newest_in_force(draft)).agreement == place.agreement
+    assert airport.known(draft) == place.agreement
+    # The signature binds: no other draft of that number.
+    data = draft.agreement.model_dump(mode="json", by_alias=True, exclude_none=True) | {"name": "Other"}
+    other = draft.model_copy(update={"agreement": Agreement.model_validate(data), "signatures": ()})
+    save_room(other, place.path / "other.yaml")
+    code, _, err = hitoku("room", "sign", place.path / "other.yaml", "--member", airport.path)
+    assert code == 5
+    assert "signed another draft of version 2" in err
+    assert load_room(place.path / "other.yaml").signatures == ()
+    # Signed again it is the same; when all have signed, it is the member's word on the room.
+    assert hitoku("room", "sign", place.room_file, "--member", airport.path)[0] == 0
+    for name in ("registry", "new"):
+        assert hitoku("room", "sign", place.room_file, "--member", place.path / name)[0] == 0
+    done = load_room(place.room_file)
+    assert problems(done) == ()
+    assert airport.room(done).agreement.version == 2
+    assert airport.known(done) == done.agreement
 
 
 def hitoku_key(hitoku, tmp_path):

@@ -148,6 +148,26 @@ def test_the_result_is_limited(csv_table: EngineTable) -> None:
         run(csv_table, "SELECT repeat('x', 1000) FROM range(5000)", EngineLimits(result_bytes=100_000))
 
 
+def test_a_large_result_goes_to_a_file(tmp_path: Path, csv_table: EngineTable) -> None:
+    into = tmp_path / "rows.arrow"
+    sql = "SELECT i, 'x' || i AS t FROM range(100000) r(i) ORDER BY i"
+    with Engine() as engine:
+        result: pa.Table = engine.run([csv_table], sql, into=into)
+    assert into.stat().st_mode & 0o777 == 0o600
+    assert result.num_rows == 100_000
+    into.unlink()  # what was read stays readable
+    assert result.column("t")[99_999].as_py() == "x99999"
+    into.write_bytes(b"of somebody else")
+    with Engine() as engine, pytest.raises(EngineError):
+        engine.run([csv_table], sql, into=into)
+    assert into.read_bytes() == b"of somebody else"
+
+
+def test_a_result_in_a_file_is_limited_too(tmp_path: Path, csv_table: EngineTable) -> None:
+    with Engine(EngineLimits(result_rows=10)) as engine, pytest.raises(LimitError):
+        engine.run([csv_table], "SELECT * FROM range(1000000)", into=tmp_path / "rows.arrow")
+
+
 def test_a_question_can_be_cancelled_from_another_thread(csv_table: EngineTable) -> None:
     before = leftovers()
     with Engine(EngineLimits(seconds=60)) as engine:

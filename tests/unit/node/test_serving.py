@@ -105,7 +105,7 @@ def test_init_is_for_members(place, capsys, tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "listen = 1", 'listen = "a:1"\nurl = "https://a"\nrooms = []', "x" * 1_000_001, "[", "\0",
+    ["", "listen = 1", 'listen = "a:1"\nurl = "https://a"\nrooms = 1', "x" * 1_000_001, "[", "\0",
      'listen = "a:1"\nurl = "https://a"\nsecret = "PLANTED"\n[[rooms]]\nfile = "r"'],
 )  # fmt: skip
 def test_settings_that_cannot_be_used_are_said_without_quoting(tmp_path, text):

@@ -15,7 +15,7 @@ from hitoku.errors import EngineError, InputError
 from hitoku.executors import Local
 from hitoku.ports import NoProgress
 from hitoku.protections.base import Supported, TableStats, Unsupported
-from hitoku.protections.registry import choices, get
+from hitoku.protections.registry import Absent, choices
 from hitoku.protections.tokens import Tokens
 from hitoku.questions import Question, check
 from hitoku.room.agreement import Ability, Agreement, Member, ProtectionName, Room
@@ -97,7 +97,7 @@ def test_a_host_without_a_file_says_which(room: Room, question: Question) -> Non
 
 
 def test_an_absent_protection_supports_nothing(room: Room, question: Question) -> None:
-    absent = get(ProtectionName.SHARES)
+    absent = Absent(ProtectionName.SHARES)
     assert isinstance(absent.supports(question, room), Unsupported)
     assert absent.leakage(question, room).learned == ()
     assert absent.estimate(question, TableStats()).seconds is None

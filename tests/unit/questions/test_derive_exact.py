@@ -73,7 +73,15 @@ def test_a_reveal_is_data() -> None:
 
 def test_levels_and_parts_of_a_question_have_lasting_names_and_order() -> None:
     assert [level.value for level in Level] == [
-        *("plain", "after_join", "after_group_by", "after_aggregate", "after_compare", "never"),
+        *(
+            "plain",
+            "after_join",
+            "after_group_by",
+            "one_of_group",
+            "after_aggregate",
+            "after_compare",
+            "never",
+        ),
     ]
     assert [by.value for by in By] == [
         *("SELECT", "OVER", "JOIN", "WHERE", "GROUP BY", "HAVING"),

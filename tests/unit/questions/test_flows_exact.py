@@ -74,7 +74,14 @@ def comparisons(found: Flows) -> list[str]:
         ("COUNT(t.a)", ["t.a after_aggregate SELECT COUNT"], []),
         ("COUNT(DISTINCT t.a)", ["t.a after_aggregate SELECT COUNT_DISTINCT"], []),
         ("AVG(t.a)", ["t.a after_aggregate SELECT AVG"], []),
-        ("MAX(t.a)", ["t.a after_aggregate SELECT"], []),
+        ("MAX(t.a)", ["t.a one_of_group SELECT"], []),
+        ("MEDIAN(t.a + t.b)", ["t.a one_of_group SELECT", "t.b one_of_group SELECT"], []),
+        ("SUM(t.a * 2)", ["t.a after_aggregate SELECT"], []),
+        (
+            "SUM(CASE WHEN t.a = 1 THEN t.b END)",
+            ["t.a after_compare SELECT", "t.b after_aggregate SELECT"],
+            ["t.a SELECT literal"],
+        ),
         ("SUM(t.a) > 1", ["t.a after_aggregate SELECT SUM"], []),
         (
             "SUM(t.a) > t.b",

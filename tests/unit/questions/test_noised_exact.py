@@ -134,15 +134,17 @@ def test_one_rows_whole_number(
     bounds = ColumnBounds(column_name="x", lower=lower, upper=upper, decimals=decimals)
     figure = Figure(FigureKind.SUM, Ref("t", "x"), 1, bounds)
     found = (
-        duckdb.connect().execute(f"SELECT {noised._value(figure)} FROM (SELECT {value} AS x) AS t").fetchall()
+        duckdb.connect()
+        .execute(f"SELECT {noised.value_sql(figure)} FROM (SELECT {value} AS x) AS t")
+        .fetchall()
     )
     assert found == [(expected,)]
 
 
 def test_a_value_that_is_only_counted_is_not_clamped() -> None:
-    assert noised._value(Figure(FigureKind.VALUES, Ref('t"', "x"), 1)) == '"t"""."x"'
+    assert noised.value_sql(Figure(FigureKind.VALUES, Ref('t"', "x"), 1)) == '"t"""."x"'
     with pytest.raises(AssertionError, match=r"no column"):
-        noised._value(Figure(FigureKind.ROWS, None, 1))
+        noised.value_sql(Figure(FigureKind.ROWS, None, 1))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ SOURCES = Path(hitoku.questions.__file__).parent
 
 def raised() -> set[str]:
     found: set[str] = set()
-    for path in (*SOURCES.glob("*.py"), SOURCES.parent / "room" / "budgets.py"):
+    others = ("room/budgets.py", "node/quotas.py", "node/duties.py")
+    for path in (*SOURCES.glob("*.py"), *(SOURCES.parent / other for other in others)):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call):
                 continue

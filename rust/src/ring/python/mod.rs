@@ -13,6 +13,7 @@ mod operations;
 pub mod params;
 mod pointwise;
 mod release;
+mod threshold;
 mod transform;
 
 use pyo3::create_exception;
@@ -44,6 +45,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     codec::register(m)?;
     pointwise::register(m)?;
     release::register(m)?;
+    threshold::register(m)?;
     transform::register(m)?;
     operations::register(m)
 }

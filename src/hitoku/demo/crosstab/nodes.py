@@ -22,8 +22,9 @@ from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import save_room
 from hitoku.room.signing import sign
 
-__all__ = ["Nodes", "make", "running"]
+__all__ = ["SERVE", "Nodes", "make", "running"]
 
+SERVE: Final = ("hitoku.cli.main", "node", "serve")
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 20
 
@@ -82,7 +83,7 @@ class Nodes:
         """Where a node's log is."""
         return self._place / f"{name}.log"
 
-    def start(self, name: str, program: Sequence[str] = ("hitoku.cli.main", "node", "serve")) -> None:
+    def start(self, name: str, program: Sequence[str] = SERVE) -> None:
         """Start a member's node and wait until it listens.
 
         Args:
@@ -92,12 +93,30 @@ class Nodes:
         Raises:
             PeerError: it does not.
         """
-        directory = self._place / name
-        host, port = NodeSettings.open(directory).listen.rsplit(":", 1)
-        words = [sys.executable, "-m", *program, str(directory)]
+        self._spawn(name, program)
+        self._wait(name)
+
+    def start_all(self, names: Sequence[str], program: Sequence[str] = SERVE) -> None:
+        """Start nodes at once; see `start`.
+
+        Raises:
+            PeerError: one does not listen.
+        """
+        for name in names:
+            self._spawn(name, program)
+        for name in names:
+            self._wait(name)
+
+    def _spawn(self, name: str, program: Sequence[str]) -> None:
+        words = [sys.executable, "-m", *program, str(self._place / name)]
         with self.log(name).open("ab") as log:
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            # A pipe that nothing is written to: it breaks when this process ends, however it does.
+            process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log)
         self.processes[name] = process
+
+    def _wait(self, name: str) -> None:
+        process = self.processes[name]
+        host, port = NodeSettings.open(self._place / name).listen.rsplit(":", 1)
         until = time.monotonic() + _START_SECONDS
         while time.monotonic() < until and process.poll() is None:
             with contextlib.suppress(OSError):
@@ -116,15 +135,17 @@ class Nodes:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        finally:
+            if process.stdin is not None:
+                process.stdin.close()
 
 
 @contextlib.contextmanager
-def running(place: Path, names: list[str]) -> Iterator[Nodes]:
-    """The nodes of these members, until the block ends."""
+def running(place: Path, names: Sequence[str], program: Sequence[str] = SERVE) -> Iterator[Nodes]:
+    """The nodes of these members, until the block ends; see `Nodes.start`."""
     nodes = Nodes(place)
     try:
-        for name in names:
-            nodes.start(name)
+        nodes.start_all(names, program)
         yield nodes
     finally:
         for name in list(nodes.processes):

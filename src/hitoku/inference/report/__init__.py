@@ -17,8 +17,9 @@ else); times are milliseconds, sizes bytes, ``*_bits`` base-2 logarithms:
 - ``precision``: for each output {largest, typical_error, worst_error, bits (of the largest score over the
   typical error), worst_bits (over the bound), tolerance}.
 - ``release``: for each output {level, modulus_bits, flood_bits, lambda_bits, score_bits, proof}.
-- ``cost``: {threads, samples (of one run), server_ms (a request as a server
-  usually takes, from bytes to bytes), wall_ms (the circuit alone, at best), cpu_ms, sample_ms, receive_ms,
+- ``cost``: {threads, samples (of one run), server_ms (a request, from bytes to bytes), rehearsed (whether
+  server_ms comes from rehearsed requests, or else is added_ms), added_ms (the sum of the operations' times,
+  at best), wall_ms (of it the circuit alone), cpu_ms, sample_ms, receive_ms,
   send_ms, client_encrypt_ms, client_decrypt_ms, bytes {up, down, public_key, relinearisation_key,
   rotation_keys, keys, keys_in_memory, constants_in_memory, values_in_memory, memory}, steps [{nodes, fused,
   name, wall_ms, cpu_ms}]}.
@@ -146,6 +147,7 @@ def of(plan: Any, **options: Any) -> Report:
         "choice": Choice("", reasons=plan.why),
         "client_learns": tuple(getattr(plan.client.encoder, "learns", ())),
         "notes": plan.notes,
+        "rehearsed": True,
     }
     if seen is not None:
         # A plan makes room for scores up to a largest one: so far may all values be beyond those seen.

@@ -32,9 +32,9 @@ from hitoku.inference.interpreters import (
 from hitoku.inference.interpreters.noise import Noise
 from hitoku.inference.interpreters.ranges import Ranges
 from hitoku.inference.interpreters.ring import Ring, modulus_bits
+from hitoku.inference.rehearsal import rehearse
 from hitoku.inference.report.choice import Choice
 from hitoku.inference.report.words import learns
-from hitoku.inference.usual import server_ms
 
 __all__ = ["build"]
 
@@ -54,6 +54,7 @@ def build(
     threads: int | None = None,
     costs: Costs | None = None,
     sample: bool = True,
+    rehearsed: bool = False,
     choice: Choice | None = None,
     client_learns: Sequence[str] = (),
     server_learns: Sequence[str] = (),
@@ -73,6 +74,8 @@ def build(
         costs: what primitives cost here; None: this processor's, measured if they were not yet.
         sample: whether calls of the fused kernel are timed on one prime (some seconds for a large
             circuit, needs real parameters), or else predicted from their operations.
+        rehearsed: whether the time of a request comes from rehearsing it with keys that are thrown away
+            (some seconds, needs real parameters), or else from the sum of its operations.
         choice: why these parameters.
         client_learns: further sentences on what the client learns, e.g. of an encoder's bins.
         server_learns: further sentences on what the server learns.
@@ -85,6 +88,7 @@ def build(
     sampled = measuring.sampled(program, ring) if sample and isinstance(ring, Parameters) else None
     costs = costs or Costs()
     cost = costing.find(program, ring, costs, threads=threads, sampled=sampled)
+    request = rehearse(program, ring, threads) if rehearsed and isinstance(ring, Parameters) else None
     size = sizes.find(program, ring, threads=threads)
     hiding = {key: asdict(value) for key, value in release.hiding(program, ring, proved).items()}
     return {
@@ -96,7 +100,7 @@ def build(
         "ranges": _ranges(program, ring, found, proved, bounds, seen, margin),
         "precision": _precision(program, found, seen or bounds, tolerance),
         "release": hiding,
-        "cost": _cost(cost, size, samples, costs),
+        "cost": _cost(cost, size, samples, request),
         "machine": machine(),
         "learns": learns(program, ring, hiding, client_learns, server_learns),
         "notes": list(notes),
@@ -216,12 +220,15 @@ def _precision(
     return data
 
 
-def _cost(cost: costing.Cost, size: sizes.Sizes, samples: int, costs: Costs) -> dict[str, Any]:
-    whole = server_ms(cost, costs, samples)
+def _cost(cost: costing.Cost, size: sizes.Sizes, samples: int, request: float | None) -> dict[str, Any]:
+    added = cost.receive + cost.wall + cost.send
+    whole = added if request is None else 1e3 * request
     return {
         "threads": cost.threads,
         "samples": samples,
         "server_ms": whole,
+        "rehearsed": request is not None,
+        "added_ms": added,
         "wall_ms": cost.wall,
         "cpu_ms": cost.cpu,
         "sample_ms": whole / samples,

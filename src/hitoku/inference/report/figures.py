@@ -44,7 +44,8 @@ def summary(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
     time = (
         f"{milliseconds(cost['server_ms'])} a request on {cost['threads']} threads "
-        f"(the circuit at best {milliseconds(cost['wall_ms'])}, "
+        f"({'rehearsed' if cost['rehearsed'] else 'its operations added up'}; "
+        f"the circuit at best {milliseconds(cost['wall_ms'])}, "
         f"{milliseconds(cost['cpu_ms'])} of processor time), "
         f"{milliseconds(cost['sample_ms'])} a prediction; "
         f"reading a request {milliseconds(cost['receive_ms'])}; "

@@ -97,6 +97,7 @@ class Crosstab:
     by_owners = True
     long = True
     sealed = False
+    shared = False
 
     def __init__(self, site: Site | None = None) -> None:
         self.name = ProtectionName.CROSSTAB

@@ -40,6 +40,7 @@ class Enclave:
     by_owners = False
     long = False
     sealed = True
+    shared = False
 
     def __init__(
         self,

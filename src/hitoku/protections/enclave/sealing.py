@@ -1,40 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An answer sealed for one receiver: padded, then HPKE for the receiver's one-time key.
+"""An answer sealed for one receiver (`hitoku.room.hpke`), with run, room and receiver in what it is bound to.
 
-HPKE (RFC 9180, base mode, X25519, HKDF-SHA256, AES-256-GCM) with run, room and receiver in its info. Base
-mode says nothing of who sealed; what is inside does (`proof`). The length of a sealed answer would tell how
-many rows there are, so it is padded: 4 KiB at least, then so that only about log2(log2(length)) bits of the
-length are left (Padmé: Nikitin et al. 2019, "Reducing Metadata Leakage from Encrypted Files and Communication
-with PURBs", section 4; at most 12 % longer).
+HPKE's base mode says nothing of who sealed; what is inside does (`proof`).
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from typing import TYPE_CHECKING
 
 from hitoku import limits
 from hitoku.attestation.binding import bound
 from hitoku.errors import LimitError, PeerError
+from hitoku.room.hpke import NotOpened, open_padded, padded_length, seal_padded
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 __all__ = ["open_answer", "padded_length", "seal_answer"]
-
-_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-_LENGTH: Final = 8
-_LEAST: Final = 4096
-
-
-def padded_length(size: int) -> int:
-    """How long content of `size` bytes is made."""
-    if size <= _LEAST:
-        return _LEAST
-    exponent = size.bit_length() - 1
-    free = exponent - exponent.bit_length()
-    mask = (1 << free) - 1
-    return (size + mask) & ~mask
 
 
 def _info(room: str, run: str, receiver: str) -> bytes:
@@ -55,14 +37,12 @@ def seal_answer(content: bytes, key: bytes, *, room: str, run: str, receiver: st
         LimitError: it is too large.
         PeerError: the key is none.
     """
-    plain = len(content).to_bytes(_LENGTH, "big") + content
-    plain += bytes(padded_length(len(plain)) - len(plain))
-    if len(plain) > limits.MAX_SEALED_ANSWER_BYTES:
+    if padded_length(len(content) + 8) > limits.MAX_SEALED_ANSWER_BYTES:
         raise LimitError(
             "the answer is larger than a sealed one may be; group by fewer columns, or use LIMIT"
         )
     try:
-        return _SUITE.encrypt(plain, X25519PublicKey.from_public_bytes(key), _info(room, run, receiver))
+        return seal_padded(content, key, _info(room, run, receiver))
     except ValueError:  # a point of small order
         raise PeerError(f"{receiver!r} gave a sealing key that is none") from None
 
@@ -76,14 +56,8 @@ def open_answer(
         PeerError: it was altered, or sealed for another key, run, room or receiver.
     """
     try:
-        plain = _SUITE.decrypt(sealed, key, _info(room, run, receiver))
-        length = int.from_bytes(plain[:_LENGTH], "big")
-        if length > len(plain) - _LENGTH or len(plain) != padded_length(_LENGTH + length):
-            raise ValueError
-        if any(plain[_LENGTH + length :]):
-            raise ValueError
-    except (InvalidTag, ValueError):
+        return open_padded(sealed, key, _info(room, run, receiver))
+    except NotOpened:
         raise PeerError(
             f"{sender!r} sent a sealed answer that does not open: it was altered, or is of another run"
         ) from None
-    return plain[_LENGTH : _LENGTH + length]

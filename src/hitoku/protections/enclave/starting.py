@@ -39,6 +39,8 @@ PACKAGES: Final = (
 )
 WITHOUT: Final = (
     "hitoku/cli/",
+    "hitoku/client/",
+    "hitoku/console/",
     "hitoku/demo/",
     "hitoku/node/",
     "hitoku/ask/",

@@ -43,6 +43,7 @@ class Tokens:
     by_owners = False
     long = False
     sealed = False
+    shared = False
 
     def __init__(
         self,

@@ -65,9 +65,9 @@ CUSTOM_ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "{owner} allows {table} only in questions whose answer goes on into a further analysis.",
         "Ask as part of an inference or a training, or ask {owner} to set additionalAnalyses to ALLOWED.",
     ),
-    "ANY_EXPRESSION_UNSUPPORTED": (
-        "The rule of {table} asks for ANY_EXPRESSION inside aggregates; only columns are supported.",
-        "Ask {owner} to set allowedAggregateExpressionType to COLUMNS_ONLY.",
+    "COLUMNS_ONLY": (
+        "{what}: the rule of {table} lets an aggregate count, add up or average one column, no more.",
+        "Aggregate a column itself, or ask {owner} to set allowedAggregateExpressionType to ANY_EXPRESSION.",
     ),
     "RULE_MODES_DIFFER": (
         "The rules of {tables} add noise, those of {others} compare exact counts with thresholds.",

@@ -10,9 +10,9 @@ __all__ = ["CUSTOM_JAPANESE"]
 
 CUSTOM_JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     "ANALYSIS_NOT_ALLOWED": (
-        "{owner} は {asker} による {table} への問い合わせを許可していません。",
+        "{owner} は {asker} による {table} への質問を許可していません。",
         (
-            "{owner} が allowedAnalysisProviders に挙げた参加者が問い合わせるか、{owner} に "
+            "{owner} が allowedAnalysisProviders に挙げたメンバーが質問するか、{owner} に "
             "{asker} の追加を依頼してください。"
         ),
     ),
@@ -31,16 +31,16 @@ CUSTOM_JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "{owner} が承認したハッシュのテンプレートをルームに加えるか、{owner} に承認を依頼してください。",
     ),
     "TEMPLATE_NOT_ALLOWED": (
-        "{owner} は {table} に対してテンプレート {template}(またはその現在の本文)を承認していません。",
+        "{owner} は {table} に対してテンプレート {template}（またはその現在の本文）を承認していません。",
         (
             "{owner} が allowedAnalyses に挙げたテンプレートを使うか、{owner} "
             "にこのハッシュの追加を依頼してください。"
         ),
     ),
     "TEMPLATE_INVALID": (
-        "テンプレート {template} は問い合わせではないか、宣言されたパラメータと一致しません。",
+        "テンプレート {template} は質問ではないか、宣言されたパラメーターと一致しません。",
         (
-            "参加者にテンプレートの修正を依頼してください。宣言したパラメータをすべて使う一つの "
+            "メンバーにテンプレートの修正を依頼してください。宣言したパラメーターをすべて使う一つの "
             "SELECT でなければなりません。"
         ),
     ),
@@ -50,56 +50,59 @@ CUSTOM_JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "EXECUTE_FORM": (
         "EXECUTE はテンプレート名と名前付きの値だけを取ります。",
-        "EXECUTE 名前(パラメータ := 値, ...) と書いてください。",
+        "EXECUTE 名前(パラメーター := 値, ...) と書いてください。",
     ),
     "UNKNOWN_PARAMETER": (
-        "テンプレート {template} にパラメータ {parameter} はありません。",
-        "次のパラメータを使ってください: {known}。",
+        "テンプレート {template} にパラメーター {parameter} はありません。",
+        "次のパラメーターを使ってください: {known}。",
     ),
     "PARAMETER_TWICE": (
-        "パラメータ {parameter} が二度指定されています。",
+        "パラメーター {parameter} が二度指定されています。",
         "一度だけ指定してください。",
     ),
     "PARAMETER_MISSING": (
-        "テンプレート {template} にはパラメータ {parameter} の値が必要です。",
+        "テンプレート {template} にはパラメーター {parameter} の値が必要です。",
         "{parameter} := に {kind} の値を指定してください。",
     ),
     "PARAMETER_LITERAL": (
-        "パラメータの値は一つのリテラルです。",
+        "パラメーターの値は一つのリテラルです。",
         "数値、単引用符の文字列、TRUE、FALSE、DATE '...' または TIMESTAMP '...' を書いてください。",
     ),
     "PARAMETER_TYPE": (
-        "パラメータ {parameter} は {kind} 型ですが、リテラルの型が異なります。",
+        "パラメーター {parameter} は {kind} 型ですが、リテラルの型が異なります。",
         "{kind} の値を書いてください。数値は引用符なし、文字列と日付は単引用符で囲みます。",
     ),
     "PARAMETER_VALUE": (
-        "パラメータ {parameter} の値は {kind} として読めないか、範囲外です。",
+        "パラメーター {parameter} の値は {kind} として読めないか、範囲外です。",
         "{kind} が取り得る値を書いてください。",
     ),
     "ADDITIONAL_ANALYSIS_REQUIRED": (
-        "{owner} は、回答が次の分析に進む問い合わせでだけ {table} の利用を許可しています。",
+        "{owner} は、回答が次の分析に進む質問でだけ {table} の利用を許可しています。",
         (
-            "推論または学習の一部として問い合わせるか、{owner} に additionalAnalyses を ALLOWED "
+            "推論または学習の一部として質問するか、{owner} に additionalAnalyses を ALLOWED "
             "にするよう依頼してください。"
         ),
     ),
-    "ANY_EXPRESSION_UNSUPPORTED": (
-        "{table} の規則は集計関数の中で ANY_EXPRESSION を求めていますが、列だけに対応しています。",
-        "{owner} に allowedAggregateExpressionType を COLUMNS_ONLY にするよう依頼してください。",
+    "COLUMNS_ONLY": (
+        "{what}: {table} のルールでは、集計関数は1つの列の件数・合計・平均だけを求められます。",
+        (
+            "列そのものを集計するか、{owner} に allowedAggregateExpressionType を ANY_EXPRESSION "
+            "にするよう依頼してください。"
+        ),
     ),
     "RULE_MODES_DIFFER": (
-        "{tables} の規則はノイズを加え、{others} の規則は正確な件数をしきい値と比べます。",
+        "{tables} のルールはノイズを加え、{others} のルールは正確な件数をしきい値と比べます。",
         "同じ方法で回答を保護するテーブルだけを使ってください。",
     ),
     "PRIVACY_ROWS": (
         (
-            "{owner} は {table} についてノイズを加えた統計だけを公開しますが、"
+            "{owner} は {table} についてノイズを加えた統計だけを開示しますが、"
             "この部分は統計を計算していません。"
         ),
         "列の COUNT、SUM、AVG を加え、併せて示す列を GROUP BY に書いてください。",
     ),
     "THRESHOLD_ROWS": (
-        "{owner} は {table} のグループだけを公開し、行は公開しません。",
+        "{owner} は {table} のグループだけを開示し、行は開示しません。",
         "示す列を GROUP BY に書くか、集計してください。",
     ),
     "OUTPUT_COLUMN_DISALLOWED": (
@@ -107,11 +110,8 @@ CUSTOM_JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "{column} を集計するか、SELECT、GROUP BY、ORDER BY から外してください。",
     ),
     "NOT_GRANTED": (
-        "この問い合わせは {table}.{column} について、{owner} の規則が認めない情報({level})を明かします。",
-        (
-            "この句から {column} を外してください。別の検査を通り抜けたので、"
-            "この問い合わせを報告してください。"
-        ),
+        "この質問は {table}.{column} について、{owner} のルールが認めない情報（{level}）を明かします。",
+        ("この句から {column} を外してください。別の検査を通り抜けたので、この質問を報告してください。"),
     ),
     "IDENTITY_COMPARED": (
         "{table}.{column} は個人を区別する列です。特定の一人を問えないよう、リテラルとは比較できません。",
@@ -130,7 +130,7 @@ CUSTOM_JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "OVERLAP_FORM": (
         (
-            "{table}.{column} の何を問うかは問い合わせの文面から読み取れなければなりませんが、"
+            "{table}.{column} の何を問うかは質問の文面から読み取れなければなりませんが、"
             "ここでは読み取れません。"
         ),
         (
@@ -139,7 +139,7 @@ CUSTOM_JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         ),
     ),
     "OVERLAP": (
-        "{table} への以前の問い合わせと一部だけ重なっており、その差が一人になる可能性があります。",
+        "{table} への以前の質問と一部だけ重なっており、その差が一人になる可能性があります。",
         "{columns} について以前と同じ値か、まだ問われていない値を指定してください。",
     ),
 }

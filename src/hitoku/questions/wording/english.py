@@ -441,5 +441,21 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
         "All questions that {owner} allows of {table} are asked: {limit} in the window {window}.",
         "Ask again in the next window, or ask {owner} for a larger access budget.",
     ),
+    "QUOTA_HOUR": (
+        "{asker} began {count} runs at {owner} within an hour, which is its quota.",
+        "Ask again in {minutes} min, or ask {owner} for a larger quota.",
+    ),
+    "QUOTA_RUNS": (
+        "{count} runs of {asker} are under way at {owner}, which is its quota.",
+        "Wait until one has ended, or ask {owner} for a larger quota.",
+    ),
+    "VERSION": (
+        "{owner} runs hitoku {version}, which does not know messages of the kind {kind}.",
+        "Bring {owner} and {asker} to the same version of hitoku.",
+    ),
+    "OVERLAPS_LOST": (
+        "What was asked of {table} before {owner} restored a backup is no longer known.",
+        "Ask {owner} to contribute the table under another name.",
+    ),
 }
 """By code: what is refused, and what to change."""

@@ -12,7 +12,7 @@ __all__ = ["JAPANESE"]
 
 JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     "UNKNOWN": (
-        "この問い合わせは許可されません（{code}）。",
+        "この質問は許可されません（{code}）。",
         "コードの意味をテーブルの所有者に確認してください。",
     ),
     "EMPTY": (
@@ -20,15 +20,15 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "SELECT 文を一つ書いてください。",
     ),
     "TEXT_TOO_LONG": (
-        "問い合わせが {limit} 文字を超えています。",
+        "質問が {limit} 文字を超えています。",
         "短くしてください。",
     ),
     "TOO_MANY_PARTS": (
-        "問い合わせの構成要素が {limit} を超えています。",
-        "短くするか、複数の問い合わせに分けてください。",
+        "質問の構成要素が {limit} を超えています。",
+        "短くするか、複数の質問に分けてください。",
     ),
     "TOO_DEEP": (
-        "問い合わせの入れ子が深すぎます（最大 {limit} 段）。",
+        "質問の入れ子が深すぎます（最大 {limit} 段）。",
         "括弧を減らし、長い OR の連なりは IN (...) で書いてください。",
     ),
     "BAD_CHARACTER": (
@@ -41,10 +41,10 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "SEVERAL_STATEMENTS": (
         "文が二つ以上あります。",
-        "一度に一つの問い合わせだけを書いてください。",
+        "一度に一つの質問だけを書いてください。",
     ),
     "NOT_A_QUESTION": (
-        "問い合わせにできるのは SELECT、または集合演算で結んだ SELECT だけです。",
+        "質問にできるのは SELECT、または集合演算で結んだ SELECT だけです。",
         "ルームのテーブルに対する SELECT を書いてください。",
     ),
     "CLAUSE_NOT_ALLOWED": (
@@ -52,8 +52,8 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "{what} を取り除いてください。",
     ),
     "NOT_AN_ASKER": (
-        "{asker} はこのルームで問い合わせできません。",
-        "`query` の権限を持つメンバーとして問い合わせるか、権限を与える新しい版に全員が合意してください。",
+        "{asker} はこのルームで質問できません。",
+        "`query` の権限を持つメンバーとして質問するか、権限を与える新しい版に全員が合意してください。",
     ),
     "NO_TABLE": (
         "テーブルが指定されていません。",
@@ -64,8 +64,8 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "`room show` に出るテーブルを使ってください。",
     ),
     "NO_RULE": (
-        "{owner} は {table} に規則を定めていないため、何も問い合わせできません。",
-        "{table} の規則を {owner} に依頼してください。",
+        "{owner} は {table} にルールを定めていないため、何も質問できません。",
+        "{table} のルールを {owner} に依頼してください。",
     ),
     "TABLE_FUNCTION": (
         "{what} はルームのテーブルではありません。",
@@ -105,15 +105,15 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "TOO_MANY_TABLES": (
         "結合するテーブルが {limit} を超えています。",
-        "複数の問い合わせに分けてください。",
+        "複数の質問に分けてください。",
     ),
     "RULE_KINDS_DIFFER": (
-        "{tables} と {others} は種類の違う規則を持ち、一つの問い合わせで併用できません。",
-        "同じ種類の規則を持つテーブルだけを使ってください。",
+        "{tables} と {others} は種類の違うルールを持ち、一つの質問で併用できません。",
+        "同じ種類のルールを持つテーブルだけを使ってください。",
     ),
     "NESTED_CLAUSE": (
         "副問い合わせ・共通表式・集合演算の枝の中で {what} は使えません。",
-        "問い合わせ全体の末尾に書いてください。",
+        "質問全体の末尾に書いてください。",
     ),
     "SUBQUERY": (
         "式の中に副問い合わせは書けません。",
@@ -121,11 +121,11 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "SET_OPERATION": (
         "{what} は使えません。",
-        "集計の UNION・UNION ALL・INTERSECT・EXCEPT を使い、リストは一つずつ問い合わせてください。",
+        "集計の UNION・UNION ALL・INTERSECT・EXCEPT を使い、一覧は一つずつ質問してください。",
     ),
     "SET_OPERATION_NESTED": (
         "副問い合わせや共通表式の中に集合演算は書けません。",
-        "集合演算は問い合わせの最上位に書いてください。",
+        "集合演算は質問の最上位に書いてください。",
     ),
     "UNION_DIFFERS": (
         "集合演算の枝の列数または型が異なります。",
@@ -168,7 +168,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "SELF_JOIN": (
         "一つの SELECT にテーブル {table} が二度現れます。",
-        "一度だけ使ってください。群の比較は二つの問い合わせで行ってください。",
+        "一度だけ使ってください。グループの比較は二つの質問で行ってください。",
     ),
     "OUTER_THEN_INNER": (
         "LEFT JOIN で空になり得るテーブルの列で結合しています。",
@@ -179,7 +179,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "INNER JOIN を使うか、テーブル名を直接書き、絞り込みは WHERE に移してください。",
     ),
     "JOIN_REQUIRED": (
-        "{owner} は {table} を問い合わせ元 {asker} のテーブルと内部結合することを求めています。",
+        "{owner} は {table} を質問者 {asker} のテーブルと内部結合することを求めています。",
         (
             "{table} を自分のテーブルと結ぶ INNER JOIN を加えるか、"
             "{owner} に joinRequired の解除を求めてください。"
@@ -202,7 +202,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "列そのものを集計し、必要なら結果に計算を加えてください。",
     ),
     "AGGREGATE_MODIFIED": (
-        "{what} は群の一部の行だけを集計し、群全体で数える閾値をすり抜けます。",
+        "{what} はグループの一部の行だけを集計し、グループ全体で数えるしきい値をすり抜けます。",
         "WHERE で絞るか、その列で GROUP BY してください。",
     ),
     "AGGREGATE_PLACE": (
@@ -210,15 +210,15 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "次元だけでグループ化し、集計の絞り込みは HAVING に書いてください。",
     ),
     "AGGREGATE_TWICE": (
-        "{what} は集計済みの結果をさらに集計します。閾値は群ではなく人を数えます。",
+        "{what} は集計済みの結果をさらに集計します。しきい値はグループではなく人を数えます。",
         "テーブルに対して一度だけ集計してください。",
     ),
     "AGGREGATES_JOINED": (
         "集計結果は結合できません。",
-        "先にテーブルを結合して一度だけ集計するか、二つの問い合わせに分けてください。",
+        "先にテーブルを結合して一度だけ集計するか、二つの質問に分けてください。",
     ),
     "COUNT_ROWS": (
-        "行数に等しい COUNT を許す規則がありません。",
+        "行数に等しい COUNT を許すルールがありません。",
         (
             "aggregateColumns にある列を数えてください。NULL にならない列（結合に使う列、または nulla"
             "ble: false の列）の COUNT が許されていれば COUNT(*) も使えます。"
@@ -233,8 +233,8 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "UNIT_NULLS_COUNTED": (
         (
-            "閾値は {table}.{column} を数えますが、NULL は暗号化すると一人に見え、誰もいない行でも閾"
-            "値を超え得ます。"
+            "しきい値は {table}.{column} を数えますが、NULL は暗号化すると一人に見え、誰もいない行でも"
+            "しきい値を超え得ます。"
         ),
         (
             "{column} で内部結合するか、NULL がなければ nullable: false とするよう {owner} に依頼する"
@@ -262,7 +262,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "1 から {count} の位置、または列名を使ってください。",
     ),
     "DISTINCT_GROUPS": (
-        "群に対する DISTINCT は群の数を隠し得ます。",
+        "グループに対する DISTINCT はグループの数を隠し得ます。",
         "DISTINCT を取り除いてください。",
     ),
     "HAVING_WITHOUT_GROUPS": (
@@ -307,7 +307,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "{instead} と書いてください。",
     ),
     "NO_THRESHOLD": (
-        "どのテーブルにも閾値がありません。",
+        "どのテーブルにもしきい値がありません。",
         "outputConstraints の設定を所有者に依頼してください。",
     ),
     "ENCRYPTED_COLUMN": (
@@ -316,7 +316,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
             "はできません。"
         ),
         (
-            "fingerprint は結合と件数、sealed は規則が許す件数と一覧に使えます。それ以外は同じ元列か"
+            "fingerprint は結合と件数、sealed はルールが許す件数と一覧に使えます。それ以外は同じ元列か"
             "ら別の列を作るよう所有者に依頼してください。"
         ),
     ),
@@ -333,7 +333,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "列・定数・比較・AND・OR・NOT・IN・BETWEEN・LIKE・IS NULL・四則と剰余を使ってください。",
     ),
     "NOT_REPEATABLE": (
-        "{what} は実行のたびに変わります。同じ問い合わせは同じ意味でなければなりません。",
+        "{what} は実行のたびに変わります。同じ質問は同じ意味でなければなりません。",
         "日付を定数で書いてください。",
     ),
     "NOT_A_CONDITION": (
@@ -392,7 +392,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "整数で書いてください。",
     ),
     "LIST_AGGREGATE": (
-        "これらのテーブルの規則は一致した行の一覧を許すもので、{what} は使えません。",
+        "これらのテーブルのルールは一致した行の一覧を許すもので、{what} は使えません。",
         "一覧列を SELECT DISTINCT し、集計は受け取ってから行ってください。",
     ),
     "LIST_COLUMN": (
@@ -408,7 +408,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
         "SELECT DISTINCT と書いてください。",
     ),
     "LIST_NEEDS_JOIN": (
-        "{owner} は {table} の行を、問い合わせ元 {asker} のテーブルと一致する場合だけ一覧に出します。",
+        "{owner} は {table} の行を、質問者 {asker} のテーブルと一致する場合だけ一覧に出します。",
         "自分のテーブルとの INNER JOIN を加えてください。",
     ),
     "LIST_OUTER_JOIN": (
@@ -433,6 +433,22 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     "ACCESS_BUDGET_SPENT": (
         "{owner} が {table} について許す質問数（{window} に {limit} 件）に達しました。",
         "次の期間に質問するか、上限を増やすよう {owner} に依頼してください。",
+    ),
+    "QUOTA_HOUR": (
+        "{asker} が {owner} で 1 時間以内に始めた実行は {count} 件で、上限に達しました。",
+        "{minutes} 分後に質問するか、上限を増やすよう {owner} に依頼してください。",
+    ),
+    "QUOTA_RUNS": (
+        "{owner} では {asker} の実行が {count} 件進行中で、上限に達しています。",
+        "どれかが終わるまで待つか、上限を増やすよう {owner} に依頼してください。",
+    ),
+    "VERSION": (
+        "{owner} の hitoku {version} は、種類 {kind} のメッセージに対応していません。",
+        "{owner} と {asker} の hitoku を同じバージョンにしてください。",
+    ),
+    "OVERLAPS_LOST": (
+        "{owner} がバックアップから復元する前に {table} に対して行われた質問の記録が失われています。",
+        "テーブルを別の名前で提供するよう {owner} に依頼してください。",
     ),
 }
 """By code: what is refused, and what to change."""

@@ -46,36 +46,48 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
 
 JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     "PRIVACY_BRANCHES": (
-        "{owner}は{table}についての回答にノイズを加えますが、質問のこの部分は{tables}だけを読みます。",
-        "それぞれを別の質問として尋ねてください。",
+        "{owner} は {table} についての回答にノイズを加えますが、質問のこの部分は {tables} だけを読みます。",
+        "それぞれを別の質問にしてください。",
     ),
     "PRIVACY_UNITS_DIFFER": (
-        "表ごとに守る単位が異なります: {units}。",
-        "同じ単位の表だけを尋ねるか、所有者に単位の名前をそろえてもらってください。",
+        "テーブルごとに保護の単位が異なります: {units}。",
+        "同じ単位のテーブルだけを使うか、単位の名前をそろえるよう所有者に依頼してください。",
     ),
     "PRIVACY_LEFT_JOIN": (
-        "{table}は左結合されているだけです。{owner}の人物のない行から、誰がいないかが分かってしまいます。",
-        "{table}から始めるか、INNER JOINを使ってください。",
+        "{table} は左結合されているだけです。{owner} の側に該当者のない行から、誰がいないかが分かります。",
+        "{table} から始めるか、INNER JOIN を使ってください。",
     ),
     "PRIVACY_UNIT_NULLS": (
-        "{table}.{column}は暗号化され、NULLかもしれません。NULLが一人ずつに数えられてしまいます。",
-        "{owner}に列をNULL不可と宣言してもらうか、ルームでNULLを保つ設定(preserve_nulls)にしてください。",
+        "{table}.{column} は暗号化され、NULL を含み得ます。NULL の一つ一つが一人に数えられてしまいます。",
+        (
+            "列を NULL 不可と宣言するよう {owner} に依頼するか、ルームで NULL を残す設定 "
+            "(preserve_nulls) にしてください。"
+        ),
     ),
     "PRIVACY_UNIT_NOT_JOINED": (
-        "{owner}は{table}.{column}ごとに守りますが、結合がその列によりません。一人が何度も数えられます。",
-        "常に成り立つ等号で、{table}を{column}によって他の守られた表と結合してください。",
+        (
+            "{owner} は {table}.{column} の一つ一つの値を保護します。この列で結合しないと、"
+            "一人が何度も数えられるおそれがあります。"
+        ),
+        "常に成り立つ等式により、{table} を {column} で他の保護されたテーブルと結合してください。",
     ),
     "PRIVACY_BOUNDS_MISSING": (
-        "{column}の合計や平均には一行の上限と下限がないため、ノイズで隠せません。",
-        "{owner}にdifferentialPrivacyでこの列のboundsを宣言してもらうか、件数を尋ねてください。",
+        "{column} の合計や平均には一行の上限と下限がないため、ノイズで隠せません。",
+        (
+            "この列の bounds を differentialPrivacy で宣言するよう {owner} に依頼するか、"
+            "件数を質問してください。"
+        ),
     ),
     "PRIVACY_BOUNDS_WIDE": (
-        "{owner}が{table}に宣言した範囲が広すぎ、値が64ビットに収まりません。",
-        "{owner}に、より狭い範囲、少ない小数桁、またはグループ当たりの少ない行数を求めてください。",
+        "{owner} が {table} に宣言した範囲が広すぎ、値が 64 ビットに収まりません。",
+        "範囲を狭めるか、小数の桁数またはグループ当たりの行数を減らすよう {owner} に依頼してください。",
     ),
     "PRIVACY_AGGREGATE": (
-        "{table}では{owner}がノイズ付きの件数・合計・平均を認めますが、この集計は一人の寄与に上限がありません。",
-        "列のCOUNT、COUNT(DISTINCT ...)、SUM、AVGを使ってください。",
+        (
+            "{table} について {owner} が許可するのは、ノイズ付きの件数・合計・平均です。"
+            "この集計では一人の寄与に上限がありません。"
+        ),
+        "列の COUNT、COUNT(DISTINCT ...)、SUM、AVG を使ってください。",
     ),
 }
-"""コードごとに、拒否の理由と直し方。"""
+"""By code: what is refused, and what to change."""

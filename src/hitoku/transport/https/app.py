@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from hitoku.room.agreement import Ability, Agreement
@@ -99,10 +101,17 @@ class Application:
         rooms: what is served, by room id; another may be put in its place while it serves.
         hitoku: the version of hitoku that runs here.
         log: hears of each request.
+        now: the time, which is told with the version.
     """
 
-    def __init__(self, rooms: Mapping[str, Served], hitoku: str, log: Log) -> None:
-        self.rooms, self._hitoku, self._log = dict(rooms), hitoku, log
+    def __init__(
+        self,
+        rooms: Mapping[str, Served],
+        hitoku: str,
+        log: Log,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.rooms, self._hitoku, self._log, self._now = dict(rooms), hitoku, log, now
         self._large = asyncio.Semaphore(bounds.LARGE_AT_ONCE)
         self._parcels = ParcelRoute(lambda: self.stopping)
         self.stopping = False
@@ -112,7 +121,7 @@ class Application:
         if scope["type"] != "http":
             return
         began = time.monotonic()
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"request": secrets.token_hex(8)}
         answer: tuple[int, bytes] | None
         try:
             answer = await self._answer(scope, receive, send, facts)
@@ -137,7 +146,8 @@ class Application:
         route = path["route"].partition("/")[0]
         facts |= {"room": str(room.agreement.id), "sender": sender, "route": route}
         headers = headers_of(scope)
-        if headers.get(b"hitoku-protocol") != bounds.PROTOCOL.encode():
+        # What this node runs is told to every version, so that who cannot talk to it can say why.
+        if headers.get(b"hitoku-protocol") != bounds.PROTOCOL.encode() and route != "version":
             raise Stop(426, "PROTOCOL")
         if self.stopping:
             raise Stop(503, "STOPPING")
@@ -229,5 +239,6 @@ class Application:
     async def _reply(self, send: Send, status: int, content: bytes, facts: dict[str, Any]) -> None:
         facts |= {"status": status, "answer": bounds.kind_of(content), "bytes": len(content)}
         nothing = status == 204
-        await start(send, status, None if nothing else JSON, None if nothing else len(content))
+        now = self._now() if facts.get("route") == "version" and status == 200 else None
+        await start(send, status, None if nothing else JSON, None if nothing else len(content), now)
         await send_body(send, content, last=True)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, Final
 
 from hitoku.transport.https import bounds
@@ -67,8 +69,17 @@ def declared(headers: Mapping[bytes, bytes]) -> int | None:
     return None if length is None else int(length)
 
 
-async def start(send: Send, status: int, kind: bytes | None, length: int | None) -> None:
+async def start(
+    send: Send, status: int, kind: bytes | None, length: int | None, now: datetime | None = None
+) -> None:
     """Begin an answer.
+
+    Args:
+        send: of ASGI.
+        status: HTTP's.
+        kind: the content's type; None where there is none.
+        length: of the content; None where it is not said.
+        now: the time here, where it is to be told.
 
     Raises:
         TimeoutError: the other side does not read.
@@ -78,6 +89,8 @@ async def start(send: Send, status: int, kind: bytes | None, length: int | None)
         headers.append((b"content-type", kind))
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
+    if now is not None:
+        headers.append((b"date", format_datetime(now.astimezone(UTC), usegmt=True).encode()))
     if status >= 300:
         # What is left of the body is not read.
         headers.append((b"connection", b"close"))

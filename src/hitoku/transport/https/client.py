@@ -15,7 +15,9 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
@@ -42,7 +44,9 @@ __all__ = ["IDEMPOTENT", "HttpsNetwork", "VersionGiven", "check_address"]
 IDEMPOTENT: Final = frozenset(
     {
         "hitoku/head-request/1",  # reads
+        "hitoku/known-head/1",  # reads
         "hitoku/lookup/1",  # reads
+        "hitoku/restore-proof/1",  # reads
         "hitoku/preview-request/1",  # reads
         "hitoku/room-request/1",  # reads
         "hitoku/settle/1",  # a run that is settled is not settled again, and the answer is the same
@@ -55,7 +59,15 @@ IDEMPOTENT: Final = frozenset(
         "hitoku/attest-hello/1",  # begins another handshake; one that is not gone on with has no effect
         "hitoku/challenge/1",  # makes another challenge; each is answered once
         "hitoku/revoke-keys/1",  # keys that are revoked stay so, and the answer is the same
+        "hitoku/offer-shares/1",  # tables are shared once for a run; then it reads
+        "hitoku/shares-where/1",  # reads
+        "hitoku/shares-wait/1",  # reads
+        "hitoku/shares-stop/1",  # a run that is over stays so, and the answer is the same
+        "hitoku/deliver-shares/1",  # what is kept is not kept again, and the answer is the same
         "hitoku/delete-keys/1",  # a tombstone is made once, and given again
+        "hitoku/propose/1",  # a draft that is kept is not kept again, and the answer is the same
+        "hitoku/signature/1",  # a signature that is there is put in its own place
+        "hitoku/withdraw/1",  # what is taken back stays so, and the answer is the same
     }
 )
 """Messages that may be sent twice."""
@@ -94,6 +106,7 @@ class HttpsNetwork(InProcessNetwork):
         self._me, self._agreement, self._peers = me, agreement, dict(peers)
         self._certificate, self._key = certificate, key
         self._clients: dict[tuple[str, str], httpx.Client] = {}
+        self._dates: dict[str, datetime] = {}
         self._run_seconds = limits.RUN_SECONDS + agreement.release.interval_seconds
 
     def __enter__(self) -> Self:
@@ -127,7 +140,33 @@ class HttpsNetwork(InProcessNetwork):
         if sender != self._me:
             raise PeerError(f"{self._me!r} does not speak for {sender!r}")
         kind = bounds.kind_of(content) or ""
-        return self._again(receiver, "messages", content, kind)
+        answer = self._again(receiver, "messages", content, kind)
+        if bounds.kind_of(answer) == "hitoku/failed/1":
+            self._other_version(receiver, kind, answer)
+        return answer
+
+    def _other_version(self, member: str, kind: str, answer: bytes) -> None:
+        """Say so where a member failed because its hitoku is too old, or too new, for a message.
+
+        Raises:
+            PeerError: the member took no such message, and runs another version.
+        """
+        if messages.read(messages.Failed, messages.decode(answer, member), member).code != "PEER":
+            return
+        try:
+            given = self.version(member)
+        except PeerError:
+            return
+        if given.hitoku != _mine():
+            raise PeerError(
+                f"{member!r} failed at {kind}; it runs hitoku {given.hitoku}, this node hitoku {_mine()}: "
+                "if one of them is too old for it, bring both to the same version",
+                "VERSION",
+            )
+
+    def told_time(self, member: str) -> datetime | None:
+        """A member's time, as its node told it with `version` the last time, in whole seconds."""
+        return self._dates.get(member)
 
     def version(self, member: str) -> VersionGiven:
         """What a member's node runs and knows.
@@ -179,8 +218,12 @@ class HttpsNetwork(InProcessNetwork):
             reading(deadline),
             client.stream(method, url, content=content, headers=headers, timeout=times) as response,
         ):
+            if response.status_code == httpx.codes.UPGRADE_REQUIRED and route != _VERSION:
+                raise PeerError(self._protocols(member, address), "PROTOCOL")
             if response.status_code != httpx.codes.OK:
                 raise PeerError(_status(member, address, response.status_code))
+            if route == _VERSION:
+                self._take_date(member, response.headers.get("date"))
             if "content-encoding" in response.headers:  # never unpacked: it could grow without bound
                 raise PeerError(f"{member!r} answered with something that is no message")
             parts = bytearray()
@@ -192,6 +235,22 @@ class HttpsNetwork(InProcessNetwork):
                 if time.monotonic() > deadline.until:
                     raise PeerError(f"{member!r} at {address} answers too slowly")
             return bytes(parts)
+
+    def _protocols(self, member: str, address: str) -> str:
+        """Why a member's node does not speak with this one: what both run."""
+        try:
+            given = self.version(member)
+        except PeerError:
+            return _status(member, address, 426)
+        return (
+            f"{member!r} at {address} runs hitoku {given.hitoku}, which speaks protocol "
+            f"{' and '.join(given.protocols) or 'none'}; hitoku {_mine()} here speaks {bounds.PROTOCOL}: "
+            "bring both to versions that speak the same"
+        )
+
+    def _take_date(self, member: str, said: str | None) -> None:
+        with suppress(ValueError, TypeError, IndexError):
+            self._dates[member] = parsedate_to_datetime(said or "").astimezone(UTC)
 
     def _address(self, member: str) -> str:
         if self._agreement.member(member) is None:
@@ -281,6 +340,12 @@ class HttpsNetwork(InProcessNetwork):
         if kept is not made:
             made.close()
         return kept
+
+
+def _mine() -> str:
+    from hitoku._core import __version__
+
+    return __version__
 
 
 def _socket_options() -> list[tuple[int, int, int]]:

@@ -63,6 +63,11 @@ class Lane:
             self._held[sender] -= 1
 
     @property
+    def held(self) -> int:
+        """How many of its places are taken."""
+        return self._held.total()
+
+    @property
     def idle(self) -> bool:
         """Whether no thread works."""
         return self._working == 0
@@ -86,6 +91,11 @@ class Lanes:
         if kind == bounds.RUN:
             return self._run
         return self._calling if kind in bounds.CALLING else self._plain
+
+    @property
+    def queued(self) -> dict[str, int]:
+        """How many messages each lane answers, or has waiting."""
+        return {"run": self._run.held, "calling": self._calling.held, "plain": self._plain.held}
 
     @property
     def idle(self) -> bool:

@@ -203,7 +203,10 @@ class _Named(logging.Handler):
         self._log.info("library", logger=record.name, level=record.levelname, line=record.lineno, error=kind)
 
 
-_LOUD: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore")
+_LOUD: Final = (
+    "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore", "opentelemetry", "urllib3",
+    "requests", "sqlalchemy", "alembic", "authlib",
+)  # fmt: skip
 
 
 def quiet(log: Log) -> None:

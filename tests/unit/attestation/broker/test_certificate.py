@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tests.unit.attestation.brokers import HOST, PROGRAM, RUN, refused
 
 from hitoku.attestation.certificate import check_certificate
 from hitoku.attestation.codes import Code
-from hitoku.room.signing import sign
+from hitoku.room.keys import FileKeyStore, generate_key
+from hitoku.room.ledger import Inclusion
+from hitoku.room.signing import problems, sign
 from hitoku.room.versions import revise
 
 
@@ -30,6 +33,27 @@ def test_what_the_host_carried_is_a_certificate(ended):
         assert (entry.kind.value, entry.body["run"]) == ("tombstone", RUN)
         assert any("whoever has the key" in line for line in broker.not_checked)
     assert json.loads(json.dumps(checked.to_dict()))["program"] == PROGRAM
+
+
+def test_a_proof_from_after_a_change_of_key_holds(ended, tmp_path):
+    """The owner changed its key since, signed its ledger's head again, and gave the proof under that."""
+    (tmp_path / "new").mkdir()
+    generate_key(tmp_path / "new")
+    place, new = ended.place, FileKeyStore(tmp_path / "new")
+    members = [m.model_dump(mode="json") for m in place.agreement.members]
+    changed = [m | {"key": new.public_key()} if m["name"] == "registry" else m for m in members]
+    room = revise(place.room, {"members": changed})
+    for name, keys in [(n, d.keys({})) for n, d in place.members.items()] + [("registry", new)]:
+        room = sign(room, name, keys)
+    assert problems(room) == ()
+    made = ended.certificate()
+    assert check_certificate(made, room).run == RUN
+    part = next(one for one in made["brokers"] if one["broker"] == "registry")
+    proof = Inclusion.from_dict(part["proof"])
+    head = replace(proof.head, signature=new.sign(proof.head.message()))
+    part["proof"] = replace(proof, head=head).to_dict()
+    assert check_certificate(made, room).run == RUN
+    refused(Code.SIGNATURE, check_certificate, made, place.room)
 
 
 def test_no_key_is_in_it(ended):

@@ -66,6 +66,8 @@ def test_keys_are_stable(made: Report):
         "threads",
         "samples",
         "server_ms",
+        "rehearsed",
+        "added_ms",
         "wall_ms",
         "cpu_ms",
         "sample_ms",
@@ -105,8 +107,9 @@ def test_what_it_says_is_so(made: Report):
     assert data["precision"]["scores"]["bits"] > 5
     cost = data["cost"]
     assert cost["sample_ms"] == pytest.approx(cost["server_ms"] / SLOTS)
-    # Of other costs than this machine's: no factor for what usually comes on top.
-    assert cost["server_ms"] == pytest.approx(cost["receive_ms"] + cost["wall_ms"] + cost["send_ms"])
+    assert not cost["rehearsed"]
+    assert cost["server_ms"] == cost["added_ms"]
+    assert cost["added_ms"] == pytest.approx(cost["receive_ms"] + cost["wall_ms"] + cost["send_ms"])
     assert sum(s["wall_ms"] for s in data["cost"]["steps"]) == pytest.approx(data["cost"]["wall_ms"])
     assert any("bins" in sentence for sentence in data["learns"]["client"])
     assert any("no proof" in s or "proves nothing" in s for s in data["learns"]["client"])

@@ -167,6 +167,8 @@ def test_trained_models(kind: str, objective: Any) -> None:
     got, wanted = asked(plan, x), raw.reshape(len(raw), -1)[: len(x)]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=plan.tolerance)
     labels = [(s[:, 0] > 0) if s.shape[1] == 1 else s.argmax(axis=1) for s in (got, wanted)]
+    # Noise may turn the sign of a score that is nearer to 0 than the tolerance; other labels are the same.
+    clear = abs(wanted[:, 0]) > plan.tolerance if wanted.shape[1] == 1 else np.ptp(wanted, axis=1) >= 0
     same = labels[0] == labels[1]
-    assert same.mean() >= 0.999
+    assert same[clear].all() if wanted.shape[1] == 1 else same.mean() >= 0.999
     assert load(model).outputs == got.shape[1]

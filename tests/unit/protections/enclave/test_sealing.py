@@ -14,6 +14,7 @@ from hitoku import limits
 from hitoku.errors import LimitError, PeerError
 from hitoku.protections.enclave import sealing
 from hitoku.protections.enclave.sealing import open_answer, padded_length, seal_answer
+from hitoku.room import hpke
 
 KEY = X25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -71,7 +72,7 @@ def test_what_is_too_short_does_not_open(made: bytes) -> None:
 @pytest.mark.parametrize("plain", [b"\xff" * 4096, bytes(4096)[:-1] + b"\1", bytes(5_000), b""])
 def test_padding_that_is_not_ours_is_refused(plain: bytes) -> None:
     info = sealing._info(**FACTS)
-    made = sealing._SUITE.encrypt(plain, KEY.public_key(), info)
+    made = hpke._suite().encrypt(plain, KEY.public_key(), info)
     with pytest.raises(PeerError):
         open_answer(made, KEY, sender="cloud", **FACTS)
 

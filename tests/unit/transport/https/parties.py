@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from hitoku._core import __version__
 from hitoku.room.agreement import Agreement
 from hitoku.transport.https import tls
 from hitoku.transport.https.app import Application, Served
@@ -188,7 +189,7 @@ def listening(
     bound = socket.create_server(("127.0.0.1", port), backlog=128)
     heard, ready = Heard(), threading.Event()
     served = Served(agreement, me, answer, shelf=shelf)
-    application = Application({str(agreement.id): served}, "0", heard)
+    application = Application({str(agreement.id): served}, __version__, heard)
     context = tls.server_context(party.certificate, party.key_file, [m.key for m in agreement.members])
     listener = Listener(application, context, bound, stop_runs, ready.set)
     thread = threading.Thread(target=lambda: asyncio.run(listener.serve()))

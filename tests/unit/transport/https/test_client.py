@@ -143,8 +143,14 @@ def test_another_protocol_is_refused_in_words(place, host, monkeypatch):
     with host(_raising(REFUSAL)) as there, network(place, "airport", there) as net:
         send = net._send
         monkeypatch.setattr(net, "_send", lambda *a: _as_version(monkeypatch, "99", send, *a))
+        assert net.version("host").protocols == [bounds.PROTOCOL]  # so that both can be named
+        with pytest.raises(
+            PeerError, match=r"runs hitoku .*, which speaks protocol 1; hitoku .* here speaks"
+        ):
+            net.carry("airport", "host", messages.encode(HEAD))
+        monkeypatch.setattr(net, "version", lambda member: _raising(PeerError("gone"))(member, {}))
         with pytest.raises(PeerError, match="another version of the protocol"):
-            net.version("host")
+            net.carry("airport", "host", messages.encode(HEAD))
 
 
 def _as_version(monkeypatch, version, send, *arguments):

@@ -207,6 +207,10 @@ def test_a_sender_that_is_started_again_goes_on(place, shelf, serve):
             there.listener.should_exit = True
             while there.listener.servers[0].is_serving():
                 time.sleep(0.01)
+        # It notices the end of the stream in a thread of its own.
+        until = time.monotonic() + SECONDS
+        while "error" not in there.heard.events[-1] and time.monotonic() < until:
+            time.sleep(0.01)
         assert there.heard.events[-1]["error"] == "Stop"
         with serve() as again:
             proxy.to = ("127.0.0.1", again.port)

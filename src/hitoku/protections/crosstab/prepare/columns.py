@@ -20,6 +20,7 @@ from hitoku.protections.crosstab.prepare.identify import Kind, check_type
 from hitoku.protections.crosstab.prepare.normalise import Steps
 from hitoku.room.agreement import Column, ColumnType
 from hitoku.room.crosstab import PersonIdentifier
+from hitoku.sources.columns import find_column as find
 
 if TYPE_CHECKING:
     from hitoku.protections.crosstab.prepare.side import Side
@@ -74,23 +75,6 @@ class Needed:
     measures: tuple[int | None, ...]
     converted: tuple[str, ...]
     spooled: tuple[tuple[int, EngineColumn], ...]
-
-
-def find(schema: pa.Schema, table: str, wanted: str) -> int:
-    """The place of a column: of exactly this name, else of one that differs in blanks around it and in case.
-
-    Raises:
-        InputError: there is none, or more than one.
-    """
-    names = schema.names
-    found = [place for place, name in enumerate(names) if name == wanted]
-    if not found:
-        folded = wanted.strip().lower()
-        found = [place for place, name in enumerate(names) if name.strip().lower() == folded]
-    if len(found) != 1:
-        how = "no column" if not found else "more than one column"
-        raise InputError(f"table {table}: its source has {how} {wanted}")
-    return found[0]
 
 
 def identifiers(

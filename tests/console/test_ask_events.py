@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Live progress over a real socket: told as it happens, taken up again, ended in order."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from tests.conftest import QUESTION, fill, make_place
+from tests.console.asking import Served
+from tests.console.conftest import make_console
+from tests.e2e.nodes import free_ports
+
+from hitoku import limits
+from hitoku.console.users import May
+from hitoku.console.work import following
+from hitoku.console.work.asks import asks_of
+
+
+class Web:
+    """The console behind a real HTTP server."""
+
+    def __init__(self, console: Any, port: int) -> None:
+        self.console, self.port = console, port
+        config = uvicorn.Config(
+            console.app,
+            host="127.0.0.1",
+            port=port,
+            ws="none",
+            http="h11",
+            log_config=None,
+            timeout_graceful_shutdown=5,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run)
+        self.opened: list[Any] = []
+        self.thread.start()
+        until = time.monotonic() + 30
+        while not self.server.started:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        for one in self.opened:
+            one.close()
+        self.server.should_exit = True
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+
+    def open(self, browser: Any, path: str, **headers: str) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        cookie = f"{browser.site.cookie('session')}={browser.session}"
+        connection.request("GET", path, headers={"Cookie": cookie, **headers})
+        answer = connection.getresponse()
+        self.opened += [answer, connection]
+        return answer
+
+
+def told(answer: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events as they come: id and data."""
+    mark = ""
+    for raw in answer:
+        line = raw.decode().rstrip("\n")
+        if line.startswith("id: "):
+            mark = line.removeprefix("id: ")
+        elif line.startswith("data: "):
+            yield mark, json.loads(line.removeprefix("data: "))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    nodes = Served(fill(make_place(tmp_path_factory.mktemp("events"))))
+    nodes.start()
+    yield nodes
+    nodes.stop()
+
+
+@pytest.fixture
+def web(served):
+    port = free_ports(1)[0]
+    path = served.place.members["airport"].path / "node.toml"
+    before = path.read_text("utf-8")
+    url = f"http://127.0.0.1:{port}"
+    path.write_text(f'{before}\n[console]\nlisten = "127.0.0.1:{port}"\nurl = "{url}"\n', "utf-8")
+    console = make_console(served.place)
+    path.write_text(before, "utf-8")
+    made = Web(console, port)
+    yield made
+    if made.thread.is_alive():
+        made.stop()
+    console.close()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Holds every question at its consents until `set`."""
+    go = threading.Event()
+    phase = following.Following.phase
+
+    def holding(self, name, total=None):
+        phase(self, name, total)
+        if name == "consent":
+            assert go.wait(60)
+
+    monkeypatch.setattr(following.Following, "phase", holding)
+    yield go
+    go.set()
+
+
+def test_progress_is_told_as_it_happens(web, held):
+    browser = web.console.sign_in(May.ASK)
+    ask = asks_of(web.console.context).ask(browser.account.user(), web.console.room, QUESTION)
+    where = f"/rooms/{web.console.room}/asks/{ask.id}/events"
+    answer = web.open(browser, where)
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    seen = []
+    for mark, data in told(answer):
+        seen.append((mark, data))
+        if [p["how"] for p in data["phases"]] == ["done", "now"]:
+            # Taken up again: a page that has the newest state is not told it at once.
+            other = told(web.open(browser, where, **{"Last-Event-ID": mark}))
+            began = time.monotonic()
+            held.set()
+            assert next(other)[1]["phases"]
+            assert time.monotonic() - began < 10
+            break
+    for mark, data in told(answer):
+        seen.append((mark, data))
+    assert seen[-1][1]["state"] == "done"
+    assert seen[-1][1]["ended"] is True
+    assert [p["how"] for p in seen[-1][1]["phases"]] == ["done"] * 4
+    assert "BIG" not in json.dumps(seen), "progress tells nothing of the answer"
+    # After its end a stream tells that, and ends.
+    again = list(told(web.open(browser, where)))
+    assert [data["state"] for _, data in again] == ["done"]
+
+
+def test_a_stream_is_for_who_may_see_the_question(web, held):
+    browser = web.console.sign_in(May.ASK)
+    ask = asks_of(web.console.context).ask(browser.account.user(), web.console.room, QUESTION)
+    where = f"/rooms/{web.console.room}/asks/{ask.id}/events"
+    assert web.open(web.console.sign_in(May.ASK), where).status == 404
+    assert web.open(web.console.sign_in(May.AUDIT), where).status == 200
+
+
+def test_streams_are_bounded(web, held, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_CONSOLE_STREAMS", 20)
+    browser = web.console.sign_in(May.ASK)
+    ask = asks_of(web.console.context).ask(browser.account.user(), web.console.room, QUESTION)
+    where = f"/rooms/{web.console.room}/asks/{ask.id}/events"
+    answers = [web.open(browser, where) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    for answer in answers:
+        answer.close()
+    held.set()
+
+
+def test_a_stream_ends_when_the_console_stops(web, held):
+    browser = web.console.sign_in(May.ASK)
+    asks = asks_of(web.console.context)
+    ask = asks.ask(browser.account.user(), web.console.room, QUESTION)
+    answer = web.open(browser, f"/rooms/{web.console.room}/asks/{ask.id}/events")
+    events = told(answer)
+    assert next(events)[1]["state"] in {"queued", "running"}
+    began = time.monotonic()
+    asks.close()
+    rest = list(events)
+    assert time.monotonic() - began < 5
+    assert rest[-1][1]["state"] == "interrupted"
+    web.stop()
