@@ -44,7 +44,8 @@ def test_logistic_steps_are_those_in_the_clear(logistic):
         p = 0.5 + first * z + third * z**3
         w = w - RATE * (rows.T @ (p - y) / len(y) + DECAY * w)
         w *= min(1.0, shape.bound / np.linalg.norm(w))
-        assert np.abs(logistic.weights - w).max() < 0.02
+        # Flooding moves a weight by 0.009 (standard deviation, third step); a step moves the largest by 0.2.
+        assert np.abs(logistic.weights - w).max() < 0.055
     assert len(logistic.rounds) >= 3
     assert all(r.samples == 50 for r in logistic.rounds)
 
