@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.japanese import in_japanese
 
 from hitoku.disclosure.plan import plan
 from hitoku.disclosure.release import release
@@ -112,6 +113,7 @@ def test_every_protection_says_who_learns_what(place: World, name: ProtectionNam
     leakage = protection.leakage(question, place.room)
     assert {item.member for item in leakage.learned} >= {"host", "shop", "telco"}
     assert all(item.words and item.code.isupper() for item in leakage.learned)
+    in_japanese(leakage.learned)
 
 
 def test_the_suite_withholds_something(place: World) -> None:

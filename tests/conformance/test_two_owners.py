@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.enclaves import DEV, PROGRAM, ThreadWorker, refer
 from tests.enclaves import World as Enclaves
+from tests.japanese import in_japanese
 
 from hitoku.attestation.attest.dev import DevAttester
 from hitoku.columns import encrypt
@@ -317,6 +318,7 @@ def test_every_protection_says_who_learns_what(world: World, name: ProtectionNam
     learned = protection.leakage(question, room).learned
     assert {item.member for item in learned} >= {"shop", "telco"}
     assert all(item.words and item.code.isupper() for item in learned)
+    in_japanese(learned)
 
 
 def test_the_other_owner_receives_what_it_learned_anyway(world: World, known: None) -> None:

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hitoku.console.context import Context
 from hitoku.console.statics import address
+from hitoku.console.told import told
 from hitoku.console.users import May, User
 from hitoku.console.words import LANGUAGES, say
 from hitoku.errors import Refusal
@@ -81,6 +82,7 @@ def _environment() -> Environment:
     environment.globals.update(
         t=_t, static=address, May=May, spoken=lambda refusal: spoken(refusal, _LANGUAGE.get())
     )
+    environment.filters["told"] = lambda text: told(one_line(text, 2000), _LANGUAGE.get())
     environment.filters.update(line=one_line, lines=without_hidden)
     return environment
 
@@ -109,7 +111,8 @@ def render(
     **names)`` (words in the user's language), ``language``, ``theme``, ``csrf`` (the token that every form
     posts as ``csrf``, and htmx as header ``X-CSRF-Token``), ``path``, ``fragment`` (whether htmx asked),
     ``room`` (None outside one), ``static(name)`` (a static file's address), ``spoken(refusal)`` (message and
-    remedy in the user's language), and the filters ``line`` and ``lines`` (other members' text, cleaned).
+    remedy in the user's language), and the filters ``line`` and ``lines`` (other members' text, cleaned) and
+    ``told`` (a sentence of who learns what, cleaned: the words, and whether they are in the user's language).
     """
     language = user.language if user is not None else language_of(request)
     names = {

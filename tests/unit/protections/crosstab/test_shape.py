@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.japanese import in_japanese
 
 from hitoku.ask.common import examine
 from hitoku.demo.crosstab import rooms
@@ -227,4 +228,5 @@ def test_the_leakage_names_what_is_not_covered() -> None:
     assert "leaving out its dummies" in assumptions
     assert "beyond the bounds" in assumptions
     assert "quantum" in assumptions
+    in_japanese(learned)
     assert {"NOISED_SIZES", "NOISED_CELLS"} <= {i.code for i in learned if i.member == "airline"}

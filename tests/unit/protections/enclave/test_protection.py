@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.enclaves import SQL, agreement_data
+from tests.japanese import in_japanese
 
 from hitoku.disclosure.plan import plan
 from hitoku.errors import EngineError, Refusal
@@ -117,6 +118,8 @@ def test_the_host_learns_sizes_and_times() -> None:
     learned = Enclave().leakage(asked(where), where).of("cloud")
     assert [item.code for item in learned] == ["SIZES", "SEALED", "QUESTION"]
     assert "TEE.fail" in str(learned[1].assumption)
+    in_japanese(learned)
+    in_japanese(Enclave().leakage(asked(room()), room()).learned)
 
 
 def test_a_room_that_takes_software_says_that_nothing_is_protected() -> None:
