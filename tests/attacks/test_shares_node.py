@@ -140,7 +140,9 @@ def test_a_server_that_does_not_come_is_waited_for_a_while(
 
     try:
         with at("lab", monkeypatch, "_ready", late):
-            failed(world, "RUN_ABORTED", "did not answer in time")
+            told = str(failed(world, "RUN_ABORTED"))
+        # Who loses patience first is chance: the leader, or a server that waits for the same one.
+        assert "did not answer in time" in told or "ended the run" in told
     finally:
         gone.set()
 

@@ -314,11 +314,15 @@ def test_an_asker_ends_its_own_runs_at_the_host(world):
 
 
 def _engines(world: Nodes) -> list[Path]:
-    """The processes that work in the host's directory for temporary files."""
+    """The engines that work in the host's directory for temporary files.
+
+    Not one that is about to become an engine: the node waits for that, so it must not be stopped.
+    """
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if (process / "cwd").readlink().is_relative_to(world.temporary("host")):
+            begun = b"worker.py" in (process / "cmdline").read_bytes()
+            if begun and (process / "cwd").readlink().is_relative_to(world.temporary("host")):
                 found.append(process)
     return found
 
