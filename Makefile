@@ -40,7 +40,7 @@ test: $(BIN)/uv ## the suite, less what takes long (`test-slow`) and what needs 
 test-slow: $(BIN)/uv ## nodes as processes, kills, load, fuzz, many instances
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra learning --extra console --extra telemetry --extra postgres --extra dev
 	@$(COMPILE)
-	$(BIN)/python -m pytest -m "(slow or e2e) and not spark" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(slow or e2e) and not spark" $(PYTEST_ARGS)
 
 test-spark: $(BIN)/uv ## what needs Spark 4 (a 456 MB download) and Java 17
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra learning --extra console --extra telemetry --extra postgres --extra dev --extra spark
@@ -68,7 +68,7 @@ long: $(BIN)/uv ## soaks, full fuzz, the largest runs: hours, outside CI
 
 story: $(BIN)/uv ## two people in two browsers, from empty nodes to an exported answer (needs Chromium)
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra learning --extra console --extra telemetry --extra postgres --extra dev
-	HITOKU_STORY=1 HITOKU_REQUIRE_ALL=1 $(BIN)/python -m pytest tests/e2e/test_console_story.py $(PYTEST_ARGS)
+	HITOKU_REQUIRE_ALL=1 $(BIN)/python -m pytest tests/e2e/test_console_story.py $(PYTEST_ARGS)
 
 mutants: $(BIN)/uv ## how many of 300 small faults in disclosure/, the check and attestation/ the tests notice
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra learning --extra console --extra telemetry --extra postgres --extra dev

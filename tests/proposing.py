@@ -36,6 +36,25 @@ class Member:
         self.proposals = Proposals(directory, self.file, self.room, world.clock)
         self.desk = ProposalDesk(directory, self.room, world.clock)
         self.up = True
+        self.saved: dict[Path, bytes] | None = None
+
+    def save(self) -> None:
+        """Keep what a backup has of proposals: in a real one, see `hitoku.node.backup`."""
+        files = [
+            self.file,
+            *self.directory.path.glob("rooms/*"),
+            *self.directory.path.glob("proposals/*/[!.]*"),
+        ]
+        self.saved = {path: path.read_bytes() for path in files if path.is_file()}
+
+    def restore(self) -> None:
+        """Put that back, and close signing as a restore does."""
+        assert self.saved is not None
+        for path in (*self.directory.path.glob("rooms/*"), *self.directory.path.glob("proposals/*/*.json")):
+            path.unlink()
+        for path, content in self.saved.items():
+            path.write_bytes(content)
+        self.proposals.book.close("restored")
 
     def handle(self, sender: str, message: dict[str, Any]) -> dict[str, Any]:
         """What its node answers."""

@@ -34,9 +34,13 @@ MAX_LOG_TABLE_BYTES: Final = 256 * 1024 * 1024
 MAX_LOG_STEPS: Final = 500_000_000
 
 # --- rooms ---
-MAX_ROOM_FILE_BYTES: Final = 4 * 1024 * 1024
+MAX_ROOM_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_HISTORY_BYTES: Final = 6 * 1024 * 1024
+"""Of all versions in a room's file (`room.history`); a draft on top and more signatures have room, too."""
+MIN_VERSION_BYTES: Final = 6 * 1024
+"""So much a version counts at least."""
+MAX_ROOM_VERSIONS: Final = MAX_HISTORY_BYTES // MIN_VERSION_BYTES
 MAX_MEMBERS: Final = 64
-MAX_ROOM_VERSIONS: Final = 1_000
 MAX_TABLES: Final = 250
 MAX_TEMPLATES: Final = 250
 MAX_ROOM_MODELS: Final = 100
@@ -75,6 +79,8 @@ MAX_PROPOSAL_CHARS: Final = 900_000
 """Of an agreement as JSON. Quoted in a message it has at most twice as many bytes."""
 MAX_DRAFTS_AN_HOUR: Final = 60
 """Of one author in one room: so often the draft that others look at may change."""
+MAX_PROMISES: Final = 16
+"""Drafts of one number of which a member may take its signature back."""
 
 # --- questions ---
 MAX_SQL_CHARS: Final = 100_000
@@ -284,6 +290,8 @@ MAX_CONSOLE_SCORE_BYTES: Final = 16 * 1024 * 1024
 MAX_CONSOLE_SCORE_ROWS: Final = 100_000
 MAX_CONSOLE_TASKS_RUNNING: Final = 8
 """Audits, scorings and the like under way at the same time."""
+MAX_CONSOLE_TASKS_EACH: Final = 4
+"""The same, of one user."""
 MAX_CONSOLE_TASKS: Final = 64
 """Of them, how many are remembered."""
 
@@ -346,6 +354,12 @@ CONSOLE_STRANGER_SECONDS: Final = 30
 """The same for a body of somebody who is not signed in."""
 CONSOLE_HEAD_SECONDS: Final = 15
 """For the whole head of a request, and for a connection that says nothing."""
+CONSOLE_CONNECTIONS: Final = 512
+"""Connections to the console; who comes then is told so."""
+CONSOLE_CONNECTIONS_EACH: Final = 128
+"""The same, of one address that is no proxy's; of IPv6, of one network of 64 bits."""
+CONSOLE_CONNECTIONS_MOST: Final = 640
+"""With those that are told so, and those whose TLS handshake is still to end: more are closed at once."""
 CONSOLE_FORM_HEAD_BYTES: Final = 64 * 1024
 """Of a form with files: the field `csrf` is within its first bytes."""
 MIN_PASSWORD_CHARS: Final = 12
@@ -354,6 +368,8 @@ SESSION_IDLE_SECONDS: Final = 3_600
 SESSION_SECONDS: Final = 12 * 3_600
 SIGN_IN_SECONDS: Final = 300
 """Between password and one-time code, or between here and the OIDC provider and back."""
+FRESH_SIGN_IN_SECONDS: Final = 900
+"""So long after its sign-in a user without a password here, who cannot be asked for it, may make a token."""
 MAX_SESSIONS_A_USER: Final = 20
 MAX_CONSOLE_USERS: Final = 10_000
 MAX_TOKENS_A_USER: Final = 50
@@ -364,7 +380,8 @@ RECOVERY_CODES: Final = 10
 
 # --- console: the API for programs ---
 API_AT_ONCE: Final = 16
-"""Requests of all users that compute (explain, preview, verify, predict) at the same time."""
+"""Requests of all users that compute or ask other members (explain, preview, verify, predict, pages that ask
+peers) at the same time: of the 40 threads that serve pages, the others stay free."""
 API_AT_ONCE_EACH: Final = 4
 """The same, of one user."""
 API_LEDGER_ENTRIES: Final = 1_000

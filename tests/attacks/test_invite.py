@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,10 @@ from hitoku.errors import InputError, PeerError, Refusal, RoomError
 from hitoku.node import joining as joining_module
 from hitoku.node.certificate import certificate_file
 from hitoku.node.desk import InvitationDesk
-from hitoku.node.joining import Joining
+from hitoku.node.joined import complete
+from hitoku.node.joining import Joining, Stand
+from hitoku.node.settings import NodeSettings
+from hitoku.node.view import MemberView
 from hitoku.room import signing
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
@@ -37,8 +41,10 @@ from hitoku.room.signing import missing, sign
 from hitoku.transport.https import bounds, tls
 from hitoku.transport.https import desk as desk_module
 from hitoku.transport.https.desk import Desk, ask_desk, desk_context
+from hitoku.transport.https.places import Networks
 
 SECONDS = 60
+HERE = Networks.of(["127.0.0.1"])
 
 
 class World:
@@ -54,7 +60,7 @@ class World:
         self.desk = InvitationDesk(self.airport, clock)
         self.where = ("", 0)
 
-    def called(self, url, inviter, certificate, key, content) -> bytes:
+    def called(self, url, inviter, certificate, key, content, networks) -> bytes:
         """Instead of the network."""
         return self.desk.answer(content)
 
@@ -76,7 +82,7 @@ class World:
         return MemberDirectory.create(self.path / (place or f"new-{name}-{os.urandom(4).hex()}"), name)
 
     def comes(self, invitation, company=None) -> Joining:
-        return Joining(company or self.company(invitation.name), invitation, self.clock)
+        return Joining(company or self.company(invitation.name), invitation, self.clock, None, HERE)
 
     def admit(self, name, key) -> Room:
         """What the operator does."""
@@ -472,7 +478,7 @@ def test_the_secret_goes_to_the_holder_of_the_inviters_key_only(there):
 
     with listening(there, answer) as where:
         invitation = invitation.model_copy(update={"url": f"https://{where[0]}:{where[1]}"})
-        with pytest.raises(PeerError, match="is not the inviter"):
+        with pytest.raises(PeerError, match="nobody there showed the key"):
             there.comes(invitation, company).look()
     assert heard == []
 
@@ -546,5 +552,96 @@ def test_the_members_listener_stays_closed_to_who_is_invited(tmp_path, clock):
     with members_listening(place.agreement, "airport", airport, carrying("airport", handler)) as one:
         key = world.airport.keys({}).public_key()
         with pytest.raises(PeerError):
-            ask_desk(f"https://127.0.0.1:{one.port}", key, certificate_file(company), company.key_file, b"{}")
+            ask_desk(
+                f"https://127.0.0.1:{one.port}", key, certificate_file(company), company.key_file, b"{}", HERE
+            )
+    assert heard == []
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[::ffff:127.0.0.1]", "localhost"])
+def test_an_invitation_does_not_make_a_node_on_the_internet_call_inside(tmp_path, clock, monkeypatch, host):
+    """Whoever writes an invitation chooses what is called; nothing is tried there."""
+    world = World(tmp_path, clock)
+    tried: list[object] = []
+    monkeypatch.setattr(socket, "create_connection", lambda *a, **_: tried.append(a))
+    invitation = world.invite(url=f"https://{host}:8444")
+    for networks in (None, Networks.of(["1.1.1.1"])):
+        with pytest.raises(InputError, match="is in no network"):
+            Joining(world.company(), invitation, clock, None, networks).look()
+    assert tried == []
+
+
+def test_what_answers_at_an_invitations_address_is_not_told(there):
+    """A closed port, one that speaks no TLS, and a node of somebody else's look the same."""
+    words = set()
+    other = there.place.members["host"].keys({}).public_key()
+    silent = socket.create_server(("127.0.0.1", 0))
+    closed = socket.create_server(("127.0.0.1", 0))
+    free = closed.getsockname()[1]
+    closed.close()
+
+    def chatter() -> None:
+        with suppress(OSError):
+            connection, _ = silent.accept()
+            connection.sendall(b"220 mail.inside.example ESMTP secret-banner\r\n")
+            connection.close()
+
+    thread = threading.Thread(target=chatter)
+    thread.start()
+    for port in (free, silent.getsockname()[1], there.where[1]):
+        invitation = there.invite(url=f"https://127.0.0.1:{port}", inviter=other)
+        with pytest.raises(PeerError) as caught:
+            there.comes(invitation).look()
+        words.add(str(caught.value).replace(str(port), "PORT"))
+    thread.join(SECONDS)
+    silent.close()
+    assert len(words) == 1
+    assert "banner" not in words.pop()
+
+
+def test_members_addresses_that_others_name_are_kept_where_they_may_be_called(place):
+    """Who joins, and who lets join, says where nodes are; the operator can enter what is left out."""
+    directory = place.members["airport"]
+    settings = 'listen = "0.0.0.0:8443"\nurl = "https://1.1.1.1:8443"\nnetworks = ["10.1.0.0/16"]\n'
+    (directory.path / "node.toml").write_text(settings, "utf-8")
+    said = {"registry": "https://10.1.2.3:8443", "host": "https://169.254.169.254:80"}
+
+    class Kept:
+        def finish(self, stand, path):
+            save_room(stand.room, path)
+
+        def forget(self):
+            pass
+
+    stand = Stand(place.room, admitted=True, signed=True, changed=None, addresses=said)
+    complete(MemberView(directory), cast("Joining", Kept()), stand)
+    (room,) = NodeSettings.open(directory.path).rooms
+    assert room.peers == {"registry": "https://10.1.2.3:8443"}
+
+
+def test_a_redirect_is_not_followed(there):
+    """The holder of the key that answers sends nobody elsewhere."""
+    heard: list[bytes] = []
+
+    def hear(content: bytes) -> bytes:
+        heard.append(content)
+        return b""
+
+    with listening(there, hear) as elsewhere:
+        moved = b"HTTP/1.1 307 x\r\nlocation: https://127.0.0.1:%d/join\r\ncontent-length: 0\r\n\r\n"
+        bound = socket.create_server(("127.0.0.1", 0))
+        context = desk_context(certificate_file(there.airport), there.airport.key_file)
+
+        def answer() -> None:
+            plain, _ = bound.accept()
+            with context.wrap_socket(plain, server_side=True) as connection:
+                connection.recv(65_536)
+                connection.sendall(moved % elsewhere[1])
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(PeerError, match="takes no invitations"):
+            there.comes(there.invite(url=f"https://127.0.0.1:{bound.getsockname()[1]}")).look()
+        thread.join(SECONDS)
+        bound.close()
     assert heard == []

@@ -26,7 +26,8 @@ def test_a_token_that_was_ended_is_not_good_again(place, clock, tmp_path, move):
     assert of_token(context, token) is None
     console.close()
 
-    restore(tmp_path / "b.zip", tmp_path / "again", clock)
+    key = place.members["airport"].keys().public_key()
+    restore(tmp_path / "b.zip", tmp_path / "again", clock, key=key)
     again = MemberDirectory.open(tmp_path / "again")
     shutil.copy(place.members["airport"].key_file, again.key_file)
     place.members["airport"] = again

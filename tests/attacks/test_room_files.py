@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from hitoku import limits
 from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Room, Signature
 from hitoku.room.canonical import canonical
@@ -208,7 +209,7 @@ def test_files_that_are_no_room_files(tmp_path):
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RoomError, match="UTF-8"):
         load_room(file)
-    file.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    file.write_bytes(b"#" * (limits.MAX_ROOM_FILE_BYTES + 1))
     with pytest.raises(RoomError, match="larger"):
         load_room(file)
     file.write_text("a: &x 1")

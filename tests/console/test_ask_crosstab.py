@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 from tests.console.conftest import make_console
-from tests.e2e.crosstab_world import COUNTS, LED_BY_CLINIC, LED_BY_INSURER, World, serving
+from tests.e2e.crosstab_world import COUNTS, LED_BY_CLINIC, LED_BY_INSURER, OWNERS, World, serving
 from tests.e2e.nodes import free_ports
 
 from hitoku.console.users import May
@@ -76,6 +76,7 @@ def served(world: World):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_node_that_ends_in_the_middle_notes_it(world, served, number):
     sql = COUNTS.replace("AS people", "AS " + ("stopped" if number == signal.SIGTERM else "killed"))
+    before = {name: set(world.charged(name)) for name in OWNERS}
     status, where, page = served.send("POST", f"/rooms/{served.console.room}/ask", sql=sql, do="run")
     assert status == 303, page
     ask = where.rpartition("/")[2]
@@ -94,6 +95,20 @@ def test_a_node_that_ends_in_the_middle_notes_it(world, served, number):
     why = json.loads(served.row(ask).refusal)
     assert why["charge"] in {"open", "charged"}
     assert 'value="run"' in page, "it can be asked again at once"
+    status, where, page = served.send("POST", f"/rooms/{served.console.room}/ask", sql=sql, do="run")
+    assert status == 303, page
+    again = where.rpartition("/")[2]
+    end = time.monotonic() + 120
+    while served.row(again).state in {"queued", "running"}:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    found = served.row(again)
+    assert found.state == "done", found.refusal
+    for name in OWNERS:  # one question, one charge: of the first run where it had begun, else of the second
+        assert set(world.charged(name)) - before[name] == {found.run}
+        assert world.charged(name)[found.run] == 1
+    if why["charge"] == "open" and world.entries("clinic", "charge")[served.row(ask).run]:
+        assert found.run == served.row(ask).run
 
 
 @pytest.fixture(scope="module")
@@ -164,14 +179,21 @@ def test_one_that_a_restart_cut_off_is_answered_at_no_further_cost(world, consol
     asks.close()
     cut: Any = asks.find(user, ask.id).ask
     assert (cut.state, cut.refusal["charge"]) == ("interrupted", "open")
+    before = {name: set(world.charged(name)) for name in OWNERS}
     again = asks_of(console.context)
     second = again.ask(user, console.room, LED_BY_INSURER)
     done = until(again, user, second, ended)
-    if done.state != "done":  # the run of the first is still under way at the owners
-        second = again.ask(user, console.room, LED_BY_INSURER)
-        done = until(again, user, second, ended)
     assert done.state == "done", done.refusal
+    assert done.run == cut.run
     world.check(again.answer(user, second.id), LED_BY_INSURER)
+    for name in OWNERS:
+        assert set(world.charged(name)) == before[name]
+        assert world.charged(name)[cut.run] == 1
+    third = again.ask(user, console.room, LED_BY_INSURER)  # its answer is here: this is a new question
+    done = until(again, user, third, ended)
+    assert done.state == "done", done.refusal
+    assert done.run != cut.run
+    assert set(world.charged("clinic")) == before["clinic"] | {done.run}
 
 
 def test_one_that_is_cancelled_says_what_is_known_of_its_charge(world, console):

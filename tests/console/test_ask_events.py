@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
@@ -160,6 +161,53 @@ def test_streams_are_bounded(web, held, monkeypatch):
     assert [answer.status for answer in answers] == [200, 200, 429]
     for answer in answers:
         answer.close()
+    held.set()
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1"], ids=["page", "program"])
+def test_streams_that_begin_at_once_are_bounded(web, held, monkeypatch, prefix):
+    """Each is counted before it begins: else all that come before the first event would pass."""
+    monkeypatch.setattr(limits, "MAX_CONSOLE_STREAMS", 20)
+    browser = web.console.sign_in(May.ASK)
+    asks = asks_of(web.console.context)
+    ask = asks.ask(browser.account.user(), web.console.room, QUESTION)
+    site = browser.site
+    scope: dict[str, Any] = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "query_string": b"",
+        "path": f"{prefix}/rooms/{web.console.room}/asks/{ask.id}/events", "root_path": "",
+        "headers": [
+            (b"host", site.host.encode()),
+            (b"cookie", f"{site.cookie('session')}={browser.session}".encode()),
+        ],
+    }  # fmt: skip
+    scope["raw_path"] = scope["path"].encode()
+    statuses: list[int] = []
+
+    async def at_once(count: int) -> None:
+        begun = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await begun.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+                if len(statuses) == count:
+                    begun.set()
+                await begun.wait()  # nothing of a stream goes out before all of them were answered
+
+        await asyncio.gather(*(web.console.app(dict(scope), receive, send) for _ in range(count)))
+
+    async def all_of_it() -> None:
+        async with asyncio.timeout(60):
+            await at_once(8)
+            assert sorted(statuses) == [200, 200, *[429] * 6]
+            statuses.clear()
+            await at_once(2)  # those that ended gave their places back, though nothing was told
+            assert statuses == [200, 200]
+
+    asyncio.run(all_of_it())
     held.set()
 
 

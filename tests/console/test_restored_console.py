@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from tests.conftest import Place
 from tests.console.conftest import Console, cheap_passwords, make_console
 
-from hitoku.console import onetime, passwords
+from hitoku.console import onetime, passwords, store
 from hitoku.console.users import May
 from hitoku.node.backup import backup
 from hitoku.node.restore import restore
+from hitoku.node.settings import ConsoleSettings
 from hitoku.room.directory import MemberDirectory
 
 PASSWORD = "correct horse battery"
@@ -99,7 +101,7 @@ def test_without_the_passphrase_no_code_passes(console: Any, tmp_path: Path) -> 
     totp = prepared(console)
     old = console.context.node.directory
     backup(old, tmp_path / "backup.zip", console.clock)
-    restore(tmp_path / "backup.zip", tmp_path / "again", console.clock)
+    restore(tmp_path / "backup.zip", tmp_path / "again", console.clock, key=old.keys().public_key())
     assert list((tmp_path / "again").glob("*.key")) == []
     shutil.copy2(old.key_file, tmp_path / "again")  # kept elsewhere, say
     restored = again(console, tmp_path / "again")
@@ -110,7 +112,34 @@ def test_without_the_passphrase_no_code_passes(console: Any, tmp_path: Path) -> 
         assert answer.headers["location"].startswith("/login/code")
         given = browser.submit("/login/code", code=totp.at(restored.clock.now()))
         assert given.status_code == 400
-        assert "console.key is not the one" in given.text  # and that is all it is: no server error
+        assert "console-sealing.key is not the one" in given.text  # and that is all it is: no server error
         assert browser.get("/account").status_code == 303
     finally:
         restored.close()
+
+
+def test_a_certificates_key_and_the_sealing_key_have_names_of_their_own(console: Any) -> None:
+    """`console.key` is what people call the one; the other was called so before, and was then no key."""
+    directory = console.context.node.directory.path
+    (directory / "console.key").write_bytes(b"-----BEGIN PRIVATE KEY-----\n")
+    made = onetime.console_key(console.context)
+    assert (directory / "console.key").read_bytes().startswith(b"-----BEGIN")
+    assert (directory / "console-sealing.key").read_bytes() == made
+    assert (directory / "console-sealing.key").stat().st_mode & 0o777 == 0o600
+    for name in ("console-sealing.key", "./member.key"):
+        with pytest.raises(ValueError, match="a file that hitoku keeps itself"):
+            ConsoleSettings(certificate="console.pem", key=name, url="https://console.example")
+
+
+def test_the_sealing_key_is_found_under_its_old_name(console: Any) -> None:
+    totp = prepared(console)
+    directory = console.context.node.directory.path
+    (directory / "console-sealing.key").rename(directory / "console.key")
+    console.clock.pass_seconds(60)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(onetime.console_key, [console.context] * 8))) == 1
+    account = store.by_name(console.context, "ann")
+    assert account is not None
+    assert onetime.passes(console.context, account.id, totp.at(console.clock.now()))
+    assert not (directory / "console.key").exists()
+    assert (directory / "console-sealing.key").stat().st_mode & 0o777 == 0o600

@@ -9,16 +9,19 @@ import pytest
 from tests.console.conftest import Console
 from tests.proposing import retold
 
+from hitoku import limits
 from hitoku.console.users import May
+from hitoku.console.work import drafts
 from hitoku.console.work.plain import brief, fingerprint, subject
 from hitoku.node.proposal_book import Book
+from hitoku.node.proposal_desk import ProposalDesk
 from hitoku.node.settings_file import add_room
 from hitoku.room.agreement import Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.files import load_room, save_room
 from hitoku.room.invitations import Invitations
 from hitoku.room.versions import revise
-from hitoku.transport.proposals import draft_text
+from hitoku.transport.proposals import Propose, draft_text
 
 OTHER = "11111111-1111-4111-8111-111111111111"
 
@@ -83,7 +86,7 @@ def test_who_may_not_sign_signs_nothing(console):
     ):
         assert asker.get(path).status_code == 403, path
     for path in ("sign", "pull", "draft/sign", "draft/decline", "draft/send", "draft/withdraw",
-                 "draft/settle",
+                 "draft/settle", "draft/unsign",
                  "draft/edit", "draft/crosstab", "invite", "members/host/address", "members/host/remove",
                  "invite/x/withdraw", "invite/x/admit"):  # fmt: skip
         fields = {"hash": "sha256:" + "0" * 64, "key": "k"}
@@ -236,3 +239,30 @@ def test_fingerprints_and_words_of_changes():
     for path in [*paths.split(), "attestation", "shares"]:
         assert subject("en", path)
         assert subject("ja", path) != subject("en", path)
+
+
+def test_a_signature_is_taken_back_when_all_others_promised(console, signer):
+    """The author cannot be reached here, so it waits, and the page says for whom."""
+    made = revise(load_room(console.place.room_file), {"name": "Never finished"})
+    desk = ProposalDesk(console.place.members["airport"], console.room, console.clock)
+    desk.answer("registry", Propose(draft=draft_text(made)).model_dump(mode="json"))
+    hash_ = agreement_hash(made.agreement)
+    path = f"/rooms/{console.room}/draft"
+    assert signer.submit(f"{path}/unsign", hash=hash_).status_code == 409  # it is not signed
+    assert signer.submit(f"{path}/sign", hash=hash_).status_code == 303
+    assert "Take the signature back" in words(signer.get(path).text)
+    answer = signer.submit(f"{path}/unsign", hash=hash_)
+    assert answer.headers["location"] == f"{path}?said=unsigning"
+    said = words(signer.get(answer.headers["location"]).text)
+    assert "this member is free when all have answered" in said
+    assert "Waits for: registry, host" in said
+    assert signer.submit(f"{path}/sign", hash=hash_).status_code == 409
+
+
+def test_the_page_says_why_everybody_must_sign(console, signer, monkeypatch):
+    monkeypatch.setattr(limits, "MAX_HISTORY_BYTES", 3 * limits.MIN_VERSION_BYTES)
+    tables = console.place.agreement.model_dump(mode="json", by_alias=True, exclude_none=True)["tables"]
+    tables[0]["rule"]["outputConstraints"][0]["minimum"] = 77
+    drafts.propose(console.context, signer.account.user(), console.room, {"tables": tables})
+    said = words(signer.get(f"/rooms/{console.room}/draft").text)
+    assert "airport, registry, host Everybody, because the share" in said

@@ -107,6 +107,12 @@ def test_examples_are_added_turned_round_and_removed(shared: Console) -> None:
     assert [(e.sql, e.wanted) for e in kept] == [(COUNT, "accept")]
     browser.submit(editor(shared), **FORM, action="drop:0")
     assert work.examples(shared.context, entry(shared), "flights") == ()
+    # As browsers send a text of two lines.
+    browser.submit(editor(shared), **FORM, action="add", **{"new-sql": "SELECT 1\r\nFROM flights"})
+    assert [e.sql for e in work.examples(shared.context, entry(shared), "flights")] == [
+        "SELECT 1\nFROM flights"
+    ]
+    browser.submit(editor(shared), **FORM, action="drop:0")
     browser.submit(editor(shared), **FORM, action="suggest")
     kept = work.examples(shared.context, entry(shared), "flights")
     assert len(kept) >= 5

@@ -189,10 +189,16 @@ def test_one_time_codes_are_set_up_on_the_account_page(console: Any) -> None:
     shown = browser.submit("/account/onetime", code=totp.at(console.clock.now()))
     assert len(re.findall(r"<li>[A-Z2-9]{4}(?:-[A-Z2-9]{4}){3}</li>", shown.text)) == 10
     assert browser.session != before
+    # The page's own forms are good for the new session.
+    (proof,) = set(re.findall(r'name="csrf" value="([^"]+)"', shown.text))
+    assert browser.submit("/account/look", csrf=proof, language="en", theme="auto").status_code == 303
     assert other.get("/account").status_code == 303
     assert secret[1] not in browser.get("/account").text
     assert enter(console)[1].headers["location"] == "/login/code"
-    assert browser.submit("/account/onetime/drop", password=PASSWORD).status_code == 303
+    assert browser.submit("/account/onetime/drop", password=PASSWORD).status_code == 403  # nor without a code
+    console.clock.pass_seconds(60)
+    code = totp.at(console.clock.now())
+    assert browser.submit("/account/onetime/drop", password=PASSWORD, code=code).status_code == 303
     assert enter(console)[1].headers["location"] == "/"
 
 
@@ -212,6 +218,57 @@ def test_a_new_password_ends_all_other_sessions(console: Any) -> None:
     assert enter(console, password=new)[1].status_code == 303
 
 
+def test_a_new_password_ends_all_tokens(console: Any) -> None:
+    """A password is changed mostly because it leaked: whoever had it may have made a token."""
+    account = person(console, May.ASK)
+    token = sessions.make_token(console.context, account, "x", frozenset({May.ASK}), 3)
+    browser, _ = enter(console)
+    new = "another horse battery"
+    assert sessions.of_token(console.context, token) is not None
+    assert browser.submit("/account/password", old=PASSWORD, new=new, again=new).status_code == 303
+    assert sessions.of_token(console.context, token) is None
+    assert "All other sessions and all tokens have ended." in browser.get("/account?done=password").text
+
+
+def test_a_token_and_a_password_need_password_and_code(console: Any) -> None:
+    account = person(console, May.ASK)
+    totp, codes = with_codes(console, account)
+    browser = console.browser()
+    browser.hold(sessions.begin(console.context, account.id, "onetime"))  # somebody has the session alone
+    wanted = {"name": "x", "days": "3", "abilities": ["ask"]}
+    new = "another horse battery"
+    page = browser.get("/account").text
+    assert page.count('name="code"') == 3
+    wrong = [{}, {"password": "wrong"}, {"password": PASSWORD}, {"password": PASSWORD, "code": "000000"}]
+    for proof in wrong:
+        refused = browser.submit("/account/tokens", **wanted, **proof)
+        assert refused.status_code == 403
+        assert "hitoku_" not in refused.text
+    assert browser.submit("/account/password", old=PASSWORD, new=new, again=new).status_code == 403
+    console.clock.pass_seconds(900)
+    assert browser.submit("/account/recovery", password=PASSWORD).status_code == 403
+    assert sessions.tokens_of(console.context, account.id) == []
+    console.clock.pass_seconds(900)
+    code = totp.at(console.clock.now())
+    made = browser.submit("/account/tokens", **wanted, password=PASSWORD, code=code)
+    assert "hitoku_" in made.text
+    again = browser.submit("/account/tokens", **wanted, password=PASSWORD, code=code)
+    assert again.status_code == 403  # a code works once
+    done = browser.submit("/account/password", old=PASSWORD, new=new, again=new, code=codes[0])
+    assert done.status_code == 303
+
+
+def test_who_signs_in_elsewhere_makes_a_token_soon_after_it(console: Any) -> None:
+    browser = console.sign_in(May.ASK, issuer="https://provider.example", subject="ann")
+    assert 'name="password"' not in browser.get("/account").text
+    wanted = {"name": "x", "days": "3", "abilities": ["ask"]}
+    assert "hitoku_" in browser.submit("/account/tokens", **wanted).text
+    console.clock.pass_seconds(901)
+    refused = browser.submit("/account/tokens", **wanted)
+    assert refused.status_code == 403
+    assert "sign out and in again" in refused.text
+
+
 @pytest.mark.parametrize("given", ["short", "aaaaaaaaaaaaaa", "123456789012345", "x" * 257, "ann-ann-ann1"])
 def test_passwords_that_are_not_taken(given: str) -> None:
     with pytest.raises(InputError):
@@ -226,7 +283,7 @@ def test_passwords_are_the_same_however_they_are_typed() -> None:
 def test_a_token_is_shown_once_and_narrowed(console: Any) -> None:
     account = person(console, May.ASK, May.AUDIT)
     browser, _ = enter(console)
-    page = browser.submit("/account/tokens", name="notebook", days="5", abilities=["ask"])
+    page = browser.submit("/account/tokens", name="notebook", days="5", abilities=["ask"], password=PASSWORD)
     token = re.search(r"hitoku_[\w-]{43}", page.text)
     assert token is not None
     assert token[0] not in browser.get("/account").text

@@ -26,6 +26,7 @@ import httpx
 import pytest
 from tests.e2e.nodes import free_ports, hitoku
 
+WIDTH, HEIGHT = 1200, 800
 MOST_BYTES = 300 * 1024
 MOST_SECONDS = 1.0
 PATIENCE = 120_000
@@ -33,7 +34,6 @@ PATIENCE = 120_000
 PASSWORD = "correct horse 1A!x battery"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 ABILITIES = ("ask", "tables", "sign", "audit", "administer")
-_HEX = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32,}")
 
 
 def chromium() -> str:
@@ -51,13 +51,13 @@ class Seen:
     """One page as it was loaded.
 
     Attributes:
-        label: its address without the ids in it.
+        path: its address, without the host and what follows a question mark.
         bytes: over the network, headers too, with nothing cached.
         seconds: from the request to the end of its load event.
         axe: rules that it breaks, of impact serious or critical.
     """
 
-    label: str
+    path: str
     bytes: int
     seconds: float
     axe: list[str]
@@ -134,12 +134,16 @@ class Person:
     pictures: Path | None
     seen: list[Seen] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    came: set[str] = field(default_factory=set)
+    """Paths that were answered without an error: of pages, parts of pages, files and streams."""
     _bytes: int = 0
+    _waiting: dict[str, str] = field(default_factory=dict)
+    """What the page asked for and has not got: requests, each with the document that asked."""
 
     @classmethod
     def made(cls, node: Node, browser: Any, pictures: Path | None) -> Person:
         """A browser with nothing in it."""
-        context = browser.new_context(viewport={"width": 1200, "height": 800}, color_scheme="light")
+        context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
         wire = context.new_cdp_session(page)
@@ -147,17 +151,47 @@ class Person:
         page.on("console", person._said)
         page.on("pageerror", lambda error: person.complaints.append(f"{page.url}: {error}"))
         page.on("dialog", lambda dialog: dialog.accept())
+        page.on("download", lambda download: person.came.add(urlsplit(download.url).path))
         wire.send("Network.enable")
         wire.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        wire.on("Network.requestWillBeSent", person._asked)
+        wire.on("Network.responseReceived", person._answered)
         wire.on("Network.loadingFinished", person._came)
+        wire.on("Network.loadingFailed", lambda event: person._waiting.pop(event["requestId"], None))
+        wire.send("Page.enable")
+        wire.on("Page.frameNavigated", person._moved)
         return person
 
     def _said(self, message: Any) -> None:
         if message.type == "error":
             self.complaints.append(f"{self.page.url}: {message.text}")
 
+    def _asked(self, event: dict[str, Any]) -> None:
+        if event.get("type") != "EventSource":  # a stream ends when its question does
+            self._waiting[event["requestId"]] = event["loaderId"]
+
+    def _moved(self, event: dict[str, Any]) -> None:
+        """Another document is there; of what the one before waited for, nothing may be heard any more."""
+        now = event["frame"]["loaderId"]
+        self._waiting = {request: loader for request, loader in self._waiting.items() if loader == now}
+
+    def _answered(self, event: dict[str, Any]) -> None:
+        if event["response"]["status"] < 400:
+            self.came.add(urlsplit(event["response"]["url"]).path)
+
     def _came(self, event: dict[str, Any]) -> None:
+        self._waiting.pop(event["requestId"], None)
         self._bytes += int(event["encodedDataLength"])
+
+    def settle(self) -> None:
+        """Wait until the page is loaded, and what its scripts asked for right away has come too."""
+        self.page.wait_for_load_state("load")
+        until = time.monotonic() + PATIENCE / 1000
+        quiet = 0
+        while quiet < 2:
+            self.page.wait_for_timeout(30)
+            quiet = 0 if self._waiting else quiet + 1
+            assert time.monotonic() < until, f"{self.page.url} goes on loading"
 
     def go(self, path: str, picture: str = "") -> None:
         """Open a page and look at it."""
@@ -167,7 +201,6 @@ class Person:
 
     def press(self, words: str | re.Pattern[str], picture: str = "", within: str = "main") -> None:
         """Press the button or link of these words, come to the page after it, and look at that."""
-        self._bytes = 0
         with self.leaving():
             self.click(words, within)
         self.look(picture)
@@ -175,6 +208,7 @@ class Person:
     @contextmanager
     def leaving(self) -> Iterator[None]:
         """What is done inside leads to another page: wait until that is loaded."""
+        self._bytes = 0
         # A mark in the document that goes with it. Navigations themselves cannot be counted on: scripts make
         # some within a page.
         self.page.evaluate("() => document.documentElement.setAttribute('data-left', '')")
@@ -192,14 +226,12 @@ class Person:
 
     def look(self, picture: str = "") -> Seen:
         """Note how the page loaded, and what axe-core says of it."""
-        self.page.wait_for_load_state("networkidle")
+        self.settle()
         timing = self.page.evaluate(
             "() => { const n = performance.getEntriesByType('navigation')[0];"
             " return n.loadEventEnd - n.startTime; }"
         )
-        parts = urlsplit(self.page.url)
-        label = _HEX.sub("*", parts.path)
-        seen = Seen(label, self._bytes, timing / 1000, self.axe())
+        seen = Seen(urlsplit(self.page.url).path, self._bytes, timing / 1000, self.axe())
         self.seen.append(seen)
         if picture:
             self.picture(picture)
@@ -219,10 +251,12 @@ class Person:
             for node in one["nodes"][:3]
         ]
 
-    def picture(self, name: str) -> None:
-        """Keep how the page looks, where pictures are wanted."""
+    def picture(self, name: str, height: int = HEIGHT) -> None:
+        """Keep how the page looks, where pictures are wanted; of the window so much from above."""
         if self.pictures is not None:
-            self.page.screenshot(path=self.pictures / f"{name}.png", full_page=False, animations="disabled")
+            part = {"x": 0, "y": 0, "width": WIDTH, "height": height}
+            path = self.pictures / f"{name}.png"
+            self.page.screenshot(path=path, clip=part, animations="disabled")
 
     def sign_in(self, picture: str = "") -> None:
         """Come in by name and password."""
@@ -230,6 +264,12 @@ class Person:
         self.page.get_by_label("Name").fill(self.node.user)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.press("Sign in")
+
+    def fetch(self, path: str) -> None:
+        """Get a file by its address, as the browser would."""
+        answer = self.context.request.get(self.node.url + path)
+        assert answer.ok, f"{path}: {answer.status}"
+        self.came.add(urlsplit(path).path)
 
     def text(self) -> str:
         """The words of the page."""

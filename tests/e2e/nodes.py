@@ -56,6 +56,8 @@ class Nodes:
         self.place = place
         self.ports = dict(zip(place.members, free_ports(len(place.members)), strict=True))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.more: dict[str, str] = {}
+        """What nodes that are started from now on have in their environment beside this process's."""
         for name, directory in place.members.items():
             others = [n for n in place.members if n != name]
             peers = [x for n in others for x in ("--peer", f"{n}=https://127.0.0.1:{self.ports[n]}")]
@@ -87,7 +89,7 @@ class Nodes:
                     stdout=log,
                     stderr=log,
                     stdin=subprocess.DEVNULL,
-                    env={**os.environ, "TMPDIR": str(self.temporary(name))},
+                    env={**os.environ, **self.more, "TMPDIR": str(self.temporary(name))},
                 )
         for name in names or tuple(self.place.members):
             self._wait(name)

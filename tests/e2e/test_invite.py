@@ -27,6 +27,8 @@ SECONDS = 60
 
 def said(*words: object, code: int = 0) -> dict[str, Any]:
     """What a command says with --json."""
+    if words[:2] == ("room", "join"):  # nodes in networks that are not the internet's are named
+        words = (*words, "--network", "127.0.0.0/8")
     done = hitoku(*words, "--json")
     assert done.returncode == code, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

@@ -12,6 +12,7 @@ from tests.conftest import QUESTION, FakeClock, fill, make_place
 from tests.e2e.nodes import Nodes, hitoku
 
 from hitoku.errors import HitokuError, Refusal
+from hitoku.node.proposal_book import Book
 from hitoku.node.rejoin import accept_loss, accept_restored, compare
 from hitoku.node.remote import open_remote_room
 from hitoku.ports import SystemClock
@@ -60,6 +61,8 @@ def test_it_consents_to_nothing_until_the_loss_is_accepted_everywhere(tmp_path):
         assert read.returncode == 0, read.stderr
         assert json.loads(read.stdout)["closed"]
 
+        signing = Book(registry.path, str(place.agreement.id))
+        assert signing.closed()
         nodes.start("registry")
         with pytest.raises(Refusal) as caught:
             ask(place, LATER)
@@ -67,6 +70,7 @@ def test_it_consents_to_nothing_until_the_loss_is_accepted_everywhere(tmp_path):
         found = compare(registry, SystemClock())[0]
         assert found.closed
         assert found.missing > 0
+        assert not signing.closed()  # all others have said what it signed
         said = hitoku("node", "restore", "--to", registry.path)
         assert f"lacks {found.missing} entries" in said.stdout
         with pytest.raises(Refusal, match="may still hold"):
@@ -92,6 +96,60 @@ def test_it_consents_to_nothing_until_the_loss_is_accepted_everywhere(tmp_path):
             verified = hitoku("ledger", "verify", "--room", place.path, "--as", name)
             assert verified.returncode == 0, verified.stderr
             assert directory.store()
+    finally:
+        nodes.end()
+
+
+def test_a_moved_node_goes_on_at_one_place_only(tmp_path):
+    place = fill(make_place(tmp_path))
+    nodes = Nodes(place)
+    phrase = tmp_path / "phrase"
+    phrase.write_text("correct horse battery\n")
+    phrase.chmod(0o600)
+    keys = ("--with-keys", phrase)
+
+    def moved(name: str, without: str) -> str:
+        """Move a node while another one does not serve. Returns what was said."""
+        path = place.members[name].path
+        tables = {file.name: file.read_bytes() for file in (path / "tables").iterdir()}
+        made = hitoku("node", "backup", path, "--to", tmp_path / f"{name}.zip", *keys, "--move")
+        assert made.returncode == 0, made.stderr
+        nodes.stop(name)
+        shutil.rmtree(path)
+        nodes.stop(without)
+        said = hitoku("node", "restore", tmp_path / f"{name}.zip", "--to", path, *keys)
+        assert said.returncode == 0, said.stderr
+        for file, content in tables.items():
+            (path / "tables" / file).write_bytes(content)
+        nodes.start(without)
+        return said.stdout
+
+    try:
+        nodes.start()
+        ask(place, QUESTION)
+        assert "It does not go on yet: " in moved("registry", without="host")
+        registry = place.members["registry"].path
+        told = hitoku("node", "restore", "--to", registry, "--json")
+        assert told.returncode == 0, told.stderr
+        assert not json.loads(told.stdout)["rooms"][0]["closed"]
+        nodes.start("registry")
+        ask(place, OTHER)
+
+        nameless = hitoku("node", "restore", tmp_path / "registry.zip", "--to", tmp_path / "nameless")
+        assert "nothing tells whose the backup is" in nameless.stderr + nameless.stdout
+        twice = hitoku("node", "restore", tmp_path / "registry.zip", "--to", tmp_path / "twice", *keys)
+        assert "goes on elsewhere already" in twice.stdout
+        again = hitoku("node", "restore", "--to", tmp_path / "twice")
+        assert "closed" in again.stdout
+        ask(place, LATER)  # the one that goes on is not touched by it
+
+        assert "It does not go on yet: " in moved("host", without="registry")
+        nodes.start("host")
+        ask(
+            place, LATER.replace("AS flights", "AS many")
+        )  # it tells the others by itself, before its first run
+        host = place.members["host"].records(str(place.agreement.id), SystemClock())
+        assert host.ledger.restored() is None
     finally:
         nodes.end()
 

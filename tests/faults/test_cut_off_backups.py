@@ -36,7 +36,8 @@ def _cut(member: str, folder: str, step: str) -> None:
         backup.backup(directory, place / "b.zip", FakeClock(), move=True)
     else:
         setattr(restore, {"rows": "_mark", "sync": "_sync"}[step], _killed)
-        restore.restore(place / "b.zip", place / "again", FakeClock())
+        key = directory.keys().public_key()
+        restore.restore(place / "b.zip", place / "again", FakeClock(), key=key)
 
 
 def _run_cut(member: MemberDirectory, folder: Path, step: str) -> None:
@@ -66,11 +67,15 @@ def test_a_move_that_is_killed_is_done_again_and_nothing_comes_between(tmp_path,
     for cut in ("rows", "sync"):
         _run_cut(member, tmp_path, cut)
         assert not (tmp_path / "again").exists()
-    restore.restore(tmp_path / "b.zip", tmp_path / "again", FakeClock())
+    key = member.keys().public_key()
+    restore.restore(tmp_path / "b.zip", tmp_path / "again", FakeClock(), key=key)
     (tmp_path / "again" / "member.key").write_bytes(member.key_file.read_bytes())
     (tmp_path / "again" / "member.key").chmod(0o600)
     again = MemberDirectory.open(tmp_path / "again").records(ROOM, FakeClock())
     assert again.ledger.size() == size
+    closed = again.ledger.restored()
+    assert closed is not None
+    again.arrived(closed)
     again.reserve(run(2, cost(7)), room)
     assert again.accounts(room)[0].rho == 14
-    assert again.ledger.verify(member_signed(place.agreement)) == size + 3
+    assert again.ledger.verify(member_signed(place.agreement)) == size + 4

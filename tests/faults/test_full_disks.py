@@ -41,7 +41,7 @@ def _small(path: Path, size: str) -> Iterator[None]:
 
 
 def _fill(filler: Path) -> None:
-    with filler.open("wb", buffering=0) as f, suppress(OSError):
+    with filler.open("ab", buffering=0) as f, suppress(OSError):
         while True:
             f.write(bytes(4096))
 
@@ -76,6 +76,20 @@ def test_state_on_a_full_disk_is_refused_and_goes_on_later(tmp_path, clock):
         assert records.accounts(room)[0].rho == 7 * (len(done) + 1)
         with pytest.raises(HitokuError):
             records.commit(run(9999).id, Role.OWNER, {"answer": "x" * 500_000})
+        # The disk is full after any page of a transaction: all of it is there, or none of it.
+        held = len(done) + 1
+        ends = set()
+        for left in range(1, 32):
+            _fill(filler)
+            os.truncate(filler, filler.stat().st_size - left * 4096)
+            try:
+                records.reserve(run(5000 + left, cost(7)), room)
+                held += 1
+                ends.add("done")
+            except LimitError:
+                ends.add("full")
+            assert (records.ledger.size(), records.accounts(room)[0].rho) == (3 * held, 7 * held), left
+        assert ends == {"done", "full"}
         filler.unlink()
         assert records.commit(run(9999).id, Role.OWNER, {"answer": "x"}) is not None
         records.reserve(run(number, cost(7)), room)
@@ -104,8 +118,9 @@ def test_files_on_a_full_disk_stay_as_they_were(tmp_path, clock):
         filler.unlink()
         backup(member, tmp_path / "b.zip", clock)
         _fill(filler)
+        key = member.keys().public_key()
         with pytest.raises(HitokuError, match=r"nothing was restored|cannot be|no room"):
-            restore(tmp_path / "b.zip", tmp_path / "disk" / "again", clock)
+            restore(tmp_path / "b.zip", tmp_path / "disk" / "again", clock, key=key)
         assert not (tmp_path / "disk" / "again").exists()
         assert _no_partial(tmp_path / "disk")
         filler.unlink()

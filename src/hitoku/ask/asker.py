@@ -15,7 +15,7 @@ from hitoku.errors import HitokuError, PeerError, Refusal, RoomError
 from hitoku.ports import Clock, Peers, Progress, SystemClock
 from hitoku.room.agreement import Room
 from hitoku.room.records import Records
-from hitoku.room.runs import Role
+from hitoku.room.runs import Role, RunState
 from hitoku.transport import messages
 from hitoku.transport import runs as waiting
 from hitoku.transport.heads import exchange_heads
@@ -46,6 +46,7 @@ def ask(
     users_noise: int | None = None,
     clock: Clock | None = None,
     sealing: Sealing | None = None,
+    cut_off: Iterable[str] = (),
 ) -> Answer | Sent:
     """Ask a question as `peers.me`.
 
@@ -63,6 +64,10 @@ def ask(
             the accounts demand costs less.
         clock: paces the questions after a run that takes long; the machine's by default.
         sealing: what an answer that an enclave seals for the asker is received with; needed there only.
+        cut_off: runs that this member asked for and never heard the end of, since its process ended, none of
+            which another thread or process asks for now. One of this very question that came to its end, or
+            still runs, is waited for, and its answer taken without another charge; one that never began is
+            given up, so that nobody charges it.
 
     Raises:
         Refusal: the room's rules do not allow it; an owner or the host says so, or the asker's own check.
@@ -76,6 +81,20 @@ def ask(
         examined = examine(sql, room, me, to, users_noise=users_noise)
         exchange_heads(records, room, peers, (*examined.question.owners, examined.place))
     asking = _Asking(sql, room, peers, records, progress, clock, examined, users_noise, sealing)
+    left = [run for run in cut_off if asking.is_of_this(run)]
+    for run in left:
+        found = asking.picked_up(run)
+        if found is not None:
+            return found
+    answer = _looked(asking, sql, peers, examined, users_noise)
+    for run in left:  # not before: one that a host still computed is at its end now, and its answer given
+        asking.give_up(run)
+    return answer
+
+
+def _looked(
+    asking: _Asking, sql: str, peers: Peers, examined: Examined, users_noise: int | None
+) -> Answer | Sent:
     for _ in range(_LOOKS - 1):
         try:
             return asking.once(look_up(sql, peers, examined, users_noise))
@@ -131,9 +150,8 @@ class _Asking:
 
     def once(self, repeats: str | None) -> Answer | Sent:
         """Have it run, or the answer of the run `repeats` given again."""
-        me, plan, question = self._peers.me, self._examined.plan, self._examined.question
         run = uuid.uuid4().hex
-        own = run_of(run, Role.ASKER, me, self._host, self._examined, repeats=repeats)
+        own = run_of(run, Role.ASKER, self._peers.me, self._host, self._examined, repeats=repeats)
         self._records.reserve(own, self._room.agreement)
         consented: list[str] = []
         try:
@@ -141,28 +159,65 @@ class _Asking:
         except BaseException as error:
             self._give_up(run, consented, error)
             raise
+        return self._recorded(run, repeats, answer)
+
+    def is_of_this(self, run: str) -> bool:
+        """Whether this member asked exactly this, of this host, in that run."""
+        asked = self._records.asked(run)
+        return asked == (self._examined.question.hash, self._examined.plan.hash, self._host)
+
+    def picked_up(self, run: str) -> Answer | Sent | None:
+        """The answer of a run of this question that was left in its midst; None where there is none.
+
+        Only what outlives its request keeps its answer for who asked.
+
+        Raises:
+            PeerError: who computes it cannot be reached: whether it is charged is not known, so nothing new
+                is begun.
+        """
+        if not self._examined.protection.long:
+            return None
+        self._progress.phase("run")
+        try:
+            done = self._ended(run, waiting.RunGoing(run=run).model_dump(mode="json"))
+            answer = self._taken(run, None, done, None)
+        except PeerError as error:
+            if error.code is None:
+                raise
+            return None  # it failed, there, and was charged like any that fails
+        except HitokuError:
+            return None  # it failed, or never came there
+        return self._recorded(run, None, answer)
+
+    def give_up(self, run: str) -> None:
+        """See to it that a run that was left in its midst never begins; what has begun is charged."""
+        if self._records.state(run, Role.ASKER) is RunState.RESERVED:
+            self._give_up(run, list(self._examined.question.owners), PeerError("its asker's process ended"))
+
+    def _recorded(self, run: str, repeats: str | None, answer: Answer | Sent) -> Answer | Sent:
+        """Note what came, durably, and look at the others' ledgers."""
+        me, plan, question = self._peers.me, self._examined.plan, self._examined.question
         facts: dict[str, Any] = {"question": question.hash, "receivers": list(plan.receivers)}
         if isinstance(answer, Sent):
             self._records.commit(run, Role.ASKER, facts)
             return answer
         if self._parts is not None:
             facts["parts"] = self._parts  # by which the others' ledgers name it: they do not know the answer
-        entry = self._records.commit(run, Role.ASKER, facts | {"answer": answer.digest})
-        try:
+        facts["answer"] = answer.digest
+        entry = self._records.commit(run, Role.ASKER, facts)
+        if entry is None:  # it counts as charged already: its end was not heard of for so long
+            entry = self._records.received(run, facts)
+        # An answer that is here and cost its price is not thrown away because a node has just gone, which is
+        # stopped in order when its last run is answered. A ledger that was changed is a Refusal; who was not
+        # reached is looked at before the next question.
+        with suppress(PeerError):
             exchange_heads(self._records, self._room, self._peers, (*question.owners, self._host))
-        except PeerError:
-            # An answer that took long and cost its price is not thrown away because a node has just gone; the
-            # next question looks at the ledgers before anything else.
-            if not self._examined.protection.long:
-                raise
         ledger = {"member": me, "entry": entry, "answer": answer.digest}
         return replace(answer, ledger=ledger if repeats is None else {**ledger, "repeats": repeats})
 
     def _carry_out(self, run: str, repeats: str | None, consented: list[str]) -> Answer | Sent:
         """Gather the owners' consents, have the host run it, and check what comes back."""
-        from hitoku.disclosure.answer import Answer
-
-        me, plan, question, host = self._peers.me, self._examined.plan, self._examined.question, self._host
+        question, host = self._examined.question, self._host
         common = {**self._common, "run": run, "repeats": repeats}
 
         self._progress.phase("consent", len(question.owners))
@@ -178,7 +233,15 @@ class _Asking:
         sealing = self._key_of(run)
         given = None if sealing is None else sealing.given
         order = messages.RunRequest(consents=consents, sealing=given, **common).model_dump(mode="json")
-        done = self._ended(run, self._ordered(run, order))
+        return self._taken(run, repeats, self._ended(run, self._ordered(run, order)), sealing)
+
+    def _taken(
+        self, run: str, repeats: str | None, done: messages.RunDone, sealing: OneAnswer | None
+    ) -> Answer | Sent:
+        """What came back, checked against all that is known of it beforehand."""
+        from hitoku.disclosure.answer import Answer
+
+        me, plan, question, host = self._peers.me, self._examined.plan, self._examined.question, self._host
         shared = self._examined.protection.shared
         here: Any = done.shared if shared else done.answer if sealing is None else done.sealed
         if done.run != run or (here is None) != (me not in plan.receivers):

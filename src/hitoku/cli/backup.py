@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from hitoku.cli.show import one_line
-from hitoku.errors import InputError
+from hitoku.errors import HitokuError, InputError
 from hitoku.ports import SystemClock
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def restore(
     *,
     to: Path,
     with_keys: Path | None = None,
+    key: str | None = None,
     database: str | None = None,
     password_file: Path | None = None,
     accept_loss: Flag = False,
@@ -86,7 +87,9 @@ def restore(
 
     A restored node consents to nothing: it may be older than what the others have seen. Without FILE, this
     compares it with them and says how many entries it lacks; with --accept-loss it goes on, and whatever may
-    have been spent since the backup counts as spent: its accounts are closed for their period.
+    have been spent since the backup counts as spent: its accounts are closed for their period. A node that
+    was moved (`hitoku node backup --move`) goes on as soon as all other members know that it is here; this
+    tells them, with or without FILE.
 
     Parameters
     ----------
@@ -96,6 +99,9 @@ def restore(
         The directory: a new one where FILE is given, else the restored one.
     with_keys
         The file with the passphrase of the keys.
+    key
+        The member's public key, ed25519:..., as you know it from elsewhere: the room's file, another member.
+        The backup must be signed by it. Needed where --with-keys is not given.
     database
         postgresql://USER@HOST:PORT/NAME of an empty database for the state, without a password; an SQLite
         file in the directory where nothing is said.
@@ -111,23 +117,49 @@ def restore(
     from hitoku.room.directory import MemberDirectory
 
     if file is None:
-        if with_keys is not None or database is not None or password_file is not None:
-            raise InputError("--with-keys, --database and --password-file are for a backup's FILE")
+        if any(given is not None for given in (with_keys, key, database, password_file)):
+            raise InputError("--with-keys, --key, --database and --password-file are for a backup's FILE")
         found = compare(MemberDirectory.open(to), SystemClock(), accept=accept_loss)
         _out({"rooms": [one.to_dict() for one in found]}, [_line(one) for one in found], json_)
         return 0
     if accept_loss:
         raise InputError("restore first, then look at what is missing, then accept it: leave FILE out")
-    made = read(file, to, SystemClock(), passphrase=with_keys, database=database, password_file=password_file)
+    made = read(
+        file,
+        to,
+        SystemClock(),
+        passphrase=with_keys,
+        key=key,
+        database=database,
+        password_file=password_file,
+    )
+    waits = _arrived(to) if made.moved and with_keys is not None else None
     data = {"directory": str(to), "member": made.member, "key": made.key, "made": made.made}
-    facts = {**data, "closed": not made.moved}
-    lines = [f"{to}: {made.member}, as of {made.made}, signed by {made.key}: compare that with what you know"]
+    closed = not made.moved or with_keys is None or waits is not None
+    lines = [f"{to}: {made.member}, as of {made.made}, signed by {made.key}"]
     if with_keys is None:
         lines.append(f"The keys are not in it: put member.key into {to} with mode 600.")
     if not made.moved:
         lines.append("It consents to nothing yet: `hitoku node restore --to DIR` says what it lacks.")
-    _out(facts, lines, json_)
+    elif closed:
+        lines.append(f"It does not go on yet: {waits}" if waits else "It does not go on yet.")
+        lines.append("`hitoku node restore --to DIR` tells the other members that it is here; then it does.")
+    else:
+        lines.append("All other members know that it goes on here.")
+    _out({**data, "closed": closed}, lines, json_)
     return 0
+
+
+def _arrived(to: Path) -> str | None:
+    """Tell the other members that a moved node goes on here. Returns why they do not know; None if all do."""
+    from hitoku.node.rejoin import compare
+    from hitoku.room.directory import MemberDirectory
+
+    try:
+        compare(MemberDirectory.open(to), SystemClock())
+    except HitokuError as error:
+        return str(error)
+    return None
 
 
 def _line(one: Loss) -> str:

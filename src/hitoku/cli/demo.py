@@ -191,6 +191,39 @@ def predict(
 
 
 @app.command
+def console(
+    *,
+    directory: Path = Path("demo-console"),
+    people: int = 10_000,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Two companies' nodes with their consoles, ready for a question in the browser. Runs until Ctrl-C.
+
+    Needs the extra `console`.
+
+    Parameters
+    ----------
+    directory
+        Where to put everything; must not be there yet, unless an earlier demo made it.
+    people
+        How many made-up people the airline and the operator have each.
+    json_
+        Say what to open on stderr, and print it as one JSON object when both consoles answer.
+    """
+    from rich.console import Console
+
+    from hitoku.demo.console import run
+
+    def told(said: dict[str, object]) -> None:
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+
+    out = Console(highlight=False, stderr=json_)
+    run(directory, out, people, *((told,) if json_ else ()))
+    return 0
+
+
+@app.command
 def learn(
     *,
     directory: Path = Path("demo-learn"),

@@ -20,6 +20,7 @@ from hitoku.room.files import read_text
 from hitoku.room.invitations import Invitation
 from hitoku.room.signing import missing
 from hitoku.room.yamlfile import load_yaml
+from hitoku.transport.https.places import Networks
 
 if TYPE_CHECKING:
     from hitoku.node.joining import Stand
@@ -35,6 +36,7 @@ def join(
     agreed: Annotated[str | None, Parameter(name="--hash")] = None,
     yes: Flag = False,
     room: Path | None = None,
+    network: list[str] | None = None,
     json_: Json = False,
 ) -> int:
     """Take the next step into a room: offer this member's key, look at the agreement, sign it, get the room.
@@ -56,6 +58,9 @@ def join(
         Sign without a further question; only with `--hash`.
     room
         The room file to write when all have signed; room.yaml in the member's directory by default.
+    network
+        A private or loopback network where the inviter may be, such as 10.1.0.0/16; may be repeated. Without
+        it the inviter is on the internet, or in a network that node.toml allows.
     json_
         Print one JSON object.
     """
@@ -65,13 +70,13 @@ def join(
         raise InputError("--yes signs only what --hash names: look at the agreement first")
     clock = SystemClock()
     if invitation is None:
-        joining = Joining.kept(MemberDirectory.open(directory), clock)
+        joining = Joining.kept(MemberDirectory.open(directory), clock, _networks(directory, network))
     else:
         text = sys.stdin.read(5_000) if str(invitation) == "-" else read_text(invitation)
         read = Invitation.from_text(text)
         new = not (directory / "member.toml").exists()
         member = MemberDirectory.create(directory, read.name) if new else MemberDirectory.open(directory)
-        joining = Joining(member, read, clock)
+        joining = Joining(member, read, clock, None, _networks(directory, network))
         joining.keep()
     stand = joining.look([_table(path) for path in table or ()])
     digest = agreement_hash(stand.room.agreement)
@@ -117,6 +122,15 @@ def pull(
     words = f"{file}: version {found.agreement.version}" + ("" if fetched else ", which is the newest")
     out(facts(found) | {"file": str(file), "new": fetched}, words, json_)
     return 0
+
+
+def _networks(directory: Path, more: list[str] | None) -> Networks:
+    from hitoku.node.settings import SETTINGS_FILE, NodeSettings
+
+    listed = Networks.of((), more or ())
+    if not (directory / SETTINGS_FILE).exists():
+        return listed
+    return Networks((*NodeSettings.open(directory).places().listed, *listed.listed))
 
 
 def _table(path: Path) -> Table:

@@ -23,6 +23,7 @@ from hitoku.room.directory import MemberDirectory, Workspace
 from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.settings import Settings
 from hitoku.room.signing import missing, problems, sign, verify
+from hitoku.room.signing import signers as signers_of
 from hitoku.room.versions import continues, revise
 from hitoku.room.yamlfile import load_yaml
 
@@ -247,6 +248,8 @@ def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
     with locked(path):
         room = load_room(path)
         directory.check_duties(room.agreement)
+        if problems(room):  # also where this is the last signature: another draft may have one, too
+            Book(directory.path, str(room.agreement.id)).check_free(room.agreement)
         signed = sign(room, directory.name, directory.keys())
         known = directory.known(room)
         if known is None or known.version == room.agreement.version or not problems(signed):
@@ -270,8 +273,7 @@ def _bind(directory: MemberDirectory, room: Room, known: Agreement) -> None:
     continues(room, known)
     book, hash_ = Book(directory.path, str(room.agreement.id)), agreement_hash(room.agreement)
     bound, version = book.bound(), room.agreement.version
-    if not bound.holds(version, hash_):
-        raise RoomError(f"this member signed another draft of version {version}; its author can free it")
+    book.check_free(room.agreement)
     author = next((one.author for one in book.records() if one.hash == hash_), directory.name)
     book.bind(bound.signed(author, version, hash_))
 
@@ -437,12 +439,15 @@ def diff(path: Path, other: Path | None = None, *, json_: Json = False) -> int:
         raise InputError(f"{path}: has version 1 only; name an older file to compare with")
     found = changes(old, room.agreement)
     signers = must_sign(old, room.agreement)
+    if other is None or old.version == room.agreement.version - 1:
+        signers = signers_of(room)
     data = {
         "id": str(room.agreement.id),
         "from": {"version": old.version, "hash": agreement_hash(old)},
         "to": {"version": room.agreement.version, "hash": agreement_hash(room.agreement)},
         "changes": [c.to_dict() for c in found],
         "must_sign": sorted(signers.current | signers.previous),
+        "everybody": signers.everybody,
     }
     lines = [f"version {old.version} -> {room.agreement.version}"]
     for change in found:
@@ -451,6 +456,8 @@ def diff(path: Path, other: Path | None = None, *, json_: Json = False) -> int:
     if not found:
         lines.append("  no difference")
     lines.append("must sign: " + (", ".join(sorted(signers.current | signers.previous)) or "nobody"))
+    if signers.everybody:
+        lines.append("  everybody: the shares of the history that members use alone are used up")
     out(data, "\n".join(one_line(line) for line in lines), json_)
     return 0
 

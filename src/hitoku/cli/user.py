@@ -22,7 +22,10 @@ __all__ = ["app"]
 
 app = App(name="user", help="Who may use the console of a member's node.", help_format="plaintext")
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
+Directory = Annotated[Path, Parameter(help="The member's own directory.")]
+Name = Annotated[str, Parameter(help="The user's.")]
+Made = Annotated[bool, Parameter(negative="", help="Make a password and show it, once.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 
 
 def _context(directory: Path) -> Context:
@@ -75,40 +78,42 @@ def _password(name: str, make: bool) -> tuple[str, str | None]:
     return hashed(checked(given, name)), None
 
 
-def _say(as_json: bool, said: dict[str, Any], words: str) -> int:
+def _say(as_json: bool, said: dict[str, Any], words: str, made: str | None = None) -> int:
+    """Print the result, with a password that was made here."""
+    if made is not None:
+        said["password"] = made
+        words += f"\npassword (shown once): {made}"
     print(json.dumps(said) if as_json else words)  # noqa: T201 (the result)
     return 0
 
 
+def _note(context: Context, what: str, of: Account | None = None, **detail: Any) -> None:
+    from hitoku.console import store
+
+    store.note(context, of, what, by="command line", **detail)
+
+
 @app.command
 def add(
-    directory: Path,
+    directory: Directory,
     name: str,
     *,
-    ability: list[str],
+    ability: Annotated[list[str], Parameter(help="ask, tables, sign, audit or administer. May be repeated.")],
     room: list[str] | None = None,
     language: str = "en",
-    make_password: Annotated[bool, Parameter(negative="")] = False,
+    make_password: Made = False,
     json_: Json = False,
 ) -> int:
     """Make a user of the console. The password is read from the terminal, or from the first line of stdin.
 
     Parameters
     ----------
-    directory
-        The member's own directory.
     name
         What the user signs in with.
-    ability
-        ask, tables, sign, audit or administer. May be repeated.
     room
         The id of a room that the user may see. May be repeated; all rooms where it is left out.
     language
         en or ja.
-    make_password
-        Make a password and show it, once.
-    json_
-        Print one JSON object.
     """
     context = _context(directory)
     from hitoku.console import store
@@ -120,29 +125,19 @@ def add(
     stored, made = _password(name, make_password)
     rooms = None if room is None else frozenset(room)
     account = store.create(context, name, abilities, password=stored, rooms=rooms, language=language)
-    store.note(context, None, "user made", name=name, abilities=sorted(abilities), by="command line")
+    _note(context, "user made", name=name, abilities=sorted(abilities))
     said = {"user": account.id, "name": name, "abilities": sorted(abilities)}
     words = f"made user {one_line(name)}, who may " + ", ".join(sorted(abilities))
-    if made is not None:
-        said["password"] = made
-        words += f"\npassword (shown once): {made}"
-    return _say(json_, said, words)
+    return _say(json_, said, words, made)
 
 
 @app.command(name="list")
-def list_(directory: Path, *, json_: Json = False) -> int:
-    """Show the users of the console.
-
-    Parameters
-    ----------
-    directory
-        The member's own directory.
-    json_
-        Print one JSON object.
-    """
+def list_(directory: Directory, *, json_: Json = False) -> int:
+    """Show the users of the console."""
     context = _context(directory)
     from hitoku.console.store import all_accounts
 
+    accounts = all_accounts(context)
     users = [
         {
             "user": account.id,
@@ -153,40 +148,28 @@ def list_(directory: Path, *, json_: Json = False) -> int:
             "provider": account.issuer,
             "disabled": account.disabled,
         }
-        for account in all_accounts(context)
+        for account in accounts
     ]
     lines = [
-        f"{one_line(str(user['name'])):<24} {','.join(user['abilities'] or []) or '-':<36}"  # type: ignore[arg-type]
-        f" {'disabled' if user['disabled'] else 'active'}"
-        for user in users
+        f"{one_line(account.name):<24} {','.join(sorted(account.abilities)) or '-':<36}"
+        f" {'disabled' if account.disabled else 'active'}"
+        for account in accounts
     ]
     return _say(json_, {"users": users}, "\n".join(lines) or "there is no user yet: `hitoku user add`")
 
 
 @app.command
 def password(
-    directory: Path,
-    name: str,
+    directory: Directory,
+    name: Name,
     *,
-    make_password: Annotated[bool, Parameter(negative="")] = False,
-    keep_onetime: Annotated[bool, Parameter(negative="")] = False,
+    make_password: Made = False,
+    keep_onetime: Annotated[
+        bool, Parameter(negative="", help="Keep the one-time codes as they are.")
+    ] = False,
     json_: Json = False,
 ) -> int:
-    """Give a user a new password; its sessions and tokens end, and its one-time codes are switched off.
-
-    Parameters
-    ----------
-    directory
-        The member's own directory.
-    name
-        The user's.
-    make_password
-        Make a password and show it, once.
-    keep_onetime
-        Keep the one-time codes as they are.
-    json_
-        Print one JSON object.
-    """
+    """Give a user a new password; its sessions and tokens end, and its one-time codes are switched off."""
     context = _context(directory)
     from hitoku.console import onetime, store
 
@@ -197,50 +180,34 @@ def password(
     if not keep_onetime:
         onetime.drop(context, account.id)
     store.change(context, account.id, end=True, password=stored)
-    store.note(context, None, "user reset", name=name, by="command line")
-    said = {"user": account.id, "name": name}
-    words = f"{one_line(name)} has a new password"
-    if made is not None:
-        said["password"] = made
-        words += f"\npassword (shown once): {made}"
-    return _say(json_, said, words)
+    _note(context, "user reset", name=name)
+    words = f"{one_line(name)} has a new password; its sessions and tokens have ended"
+    return _say(json_, {"user": account.id, "name": name}, words, made)
 
 
 @app.command
 def disable(
-    directory: Path,
-    name: str,
+    directory: Directory,
+    name: Name,
     *,
-    enable: Annotated[bool, Parameter(negative="")] = False,
+    enable: Annotated[bool, Parameter(negative="", help="Let it sign in again.")] = False,
     json_: Json = False,
 ) -> int:
-    """Let a user sign in no more; its sessions and tokens end.
-
-    Parameters
-    ----------
-    directory
-        The member's own directory.
-    name
-        The user's.
-    enable
-        Let it sign in again.
-    json_
-        Print one JSON object.
-    """
+    """Let a user sign in no more; its sessions and tokens end."""
     context = _context(directory)
     from hitoku.console import store
 
     account = _found(context, name)
     store.change(context, account.id, end=not enable, disabled=not enable)
-    store.note(context, None, "user changed", name=name, disabled=not enable, by="command line")
+    _note(context, "user changed", name=name, disabled=not enable)
     words = f"{one_line(name)} may sign in" + (" again" if enable else " no more")
     return _say(json_, {"user": account.id, "name": name, "disabled": not enable}, words)
 
 
 @app.command
 def token(
-    directory: Path,
-    name: str,
+    directory: Directory,
+    name: Name,
     *,
     title: str = "command line",
     ability: list[str] | None = None,
@@ -249,28 +216,24 @@ def token(
 ) -> int:
     """Make a bearer token of a user, for a program; it is shown once.
 
+    The user's password is not asked for: who may read this directory may give it another one.
+
     Parameters
     ----------
-    directory
-        The member's own directory.
-    name
-        The user's.
     title
         What the token is for.
     ability
         What it may do, of what the user may. May be repeated; all of it where it is left out.
     days
         After so many it ends.
-    json_
-        Print one JSON object.
     """
     context = _context(directory)
-    from hitoku.console import sessions, store
+    from hitoku.console import sessions
 
     account = _found(context, name)
     if account.disabled:
         raise InputError("this user may not sign in")
     abilities = account.abilities if ability is None else _abilities(ability)
     made = sessions.make_token(context, account, title, abilities, days)
-    store.note(context, account, "token made", abilities=sorted(abilities), days=days, by="command line")
+    _note(context, "token made", account, abilities=sorted(abilities), days=days)
     return _say(json_, {"user": account.id, "name": name, "token": made}, made)

@@ -2,9 +2,9 @@
 """One-time codes (TOTP, RFC 6238) as second factor, and recovery codes for when the phone is gone.
 
 A code works once: the time step of the last one is kept, and no code of that step or an earlier one is taken
-(RFC 6238, section 5.2). Secrets lie in the database sealed under ``console.key``, a file of the member's
-directory: who reads the database, or a dump of it, has none. A recovery code has 80 random bits, so a fast
-hash of it is enough.
+(RFC 6238, section 5.2). Secrets lie in the database sealed under ``console-sealing.key``, a file of the
+member's directory: who reads the database, or a dump of it, has none. A recovery code has 80 random bits, so
+a fast hash of it is enough.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import re
 import secrets
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -30,11 +31,15 @@ from hitoku import limits
 from hitoku.console.context import Context
 from hitoku.console.store import now
 from hitoku.errors import RoomError, SecretError
+from hitoku.node.settings_console import SEALING_KEY
 from hitoku.room.consoletables import users
 
 __all__ = ["Setup", "begin", "console_key", "drop", "finish", "passes", "pending", "qr", "recovery"]
 
-KEY_FILE: Final = "console.key"
+KEY_FILE: Final = SEALING_KEY
+_KEY_FILE_BEFORE: Final = "console.key"
+"""Its name before, which people give to the key of their console's certificate as well."""
+_KEY_BYTES: Final = 32
 _STEP: Final = 30
 _CODE: Final = re.compile(r"[0-9]{6}")
 _ALPHABET: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -48,14 +53,25 @@ def console_key(context: Context) -> bytes:
     """
     path = context.node.directory.path / KEY_FILE
     try:
-        if not path.exists():
+        if not path.exists() and not _renamed(path):
             _make(path)
         key = path.read_bytes()
     except OSError as error:
         raise SecretError(f"{path}: cannot be read or made ({error.strerror})") from None
-    if len(key) != 32:
+    if len(key) != _KEY_BYTES:
         raise SecretError(f"{path}: not a key")
     return key
+
+
+def _renamed(path: Path) -> bool:
+    """Whether the key was there under its name before, and now has this one; a PEM file is no such key."""
+    before = path.with_name(_KEY_FILE_BEFORE)
+    if not before.is_file() or before.stat().st_size != _KEY_BYTES:
+        return False
+    with suppress(FileExistsError, FileNotFoundError):  # another process was faster
+        os.link(before, path)
+    before.unlink(missing_ok=True)
+    return path.exists()
 
 
 def _make(path: Path) -> None:
@@ -63,7 +79,7 @@ def _make(path: Path) -> None:
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(secrets.token_bytes(_KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -83,7 +99,7 @@ def _opened(context: Context, user: str, sealed: bytes) -> str:
     try:
         raw = AESGCM(console_key(context)).decrypt(sealed[:12], sealed[12:], b"onetime " + user.encode())
     except (InvalidTag, ValueError):
-        raise SecretError("console.key is not the one that sealed the users' one-time secrets") from None
+        raise SecretError(f"{KEY_FILE} is not the one that sealed the users' one-time secrets") from None
     return raw.decode()
 
 

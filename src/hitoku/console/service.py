@@ -18,8 +18,10 @@ from typing import Any, Final
 
 import uvicorn
 
+from hitoku import limits
 from hitoku.console.app import create_app
 from hitoku.console.context import Context
+from hitoku.console.listening import HERE, FairListener
 from hitoku.console.patience import PatientConnection
 from hitoku.errors import InputError, SecretError
 from hitoku.node.settings import ConsoleSettings, socket_of
@@ -37,7 +39,6 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 
 _GRACE_SECONDS: Final = 8
 _HEAD_BYTES: Final = 32 * 1024
-_CONNECTIONS: Final = 512
 _BODY_SECONDS: Final = 0.5
 
 
@@ -65,7 +66,7 @@ class ConsoleService:
         self.application = create_app(context)
         self._ending = _Ending(self.application)
         self._log = log
-        self._bound = _bound(self.settings.listen)
+        self._bound = FairListener(_bound(self.settings.listen), (*HERE, *self.settings.proxies))
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -88,7 +89,7 @@ class ConsoleService:
                 proxy_headers=False,
                 server_header=False,
                 h11_max_incomplete_event_size=_HEAD_BYTES,
-                limit_concurrency=_CONNECTIONS,
+                limit_concurrency=limits.CONSOLE_CONNECTIONS,
                 timeout_keep_alive=20,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             ),

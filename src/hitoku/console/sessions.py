@@ -135,6 +135,29 @@ def count(context: Context, user: str) -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(sessions).where(where)) or 0
 
 
+def age(context: Context, token: str) -> float:
+    """How many seconds ago somebody signed in to a session, by its cookie's token; endless if it is none."""
+    query = sa.select(sessions.c.created).where(sessions.c.hash == hashed(token))
+    with context.node.store().reading() as connection:
+        created = connection.scalar(query)
+    return float("inf") if created is None else _time(context) - float(created)
+
+
+def check_token(user: Account | User, name: str, abilities: frozenset[May], days: int) -> None:
+    """Whether `make_token` takes these.
+
+    Raises:
+        InputError: name, abilities or days cannot be used.
+    """
+    name = name.strip()
+    if not name or len(name) > limits.MAX_NAME_CHARS or not name.isprintable():
+        raise InputError(f"a token's name has 1 to {limits.MAX_NAME_CHARS} printable characters")
+    if not abilities or not abilities <= user.abilities:
+        raise InputError("a token may do something, and nothing that its user may not")
+    if not 1 <= days <= limits.MAX_TOKEN_DAYS:
+        raise InputError(f"a token ends after 1 to {limits.MAX_TOKEN_DAYS} days")
+
+
 def make_token(
     context: Context, user: Account | User, name: str, abilities: frozenset[May], days: int
 ) -> str:
@@ -151,13 +174,7 @@ def make_token(
         InputError: name, abilities or days cannot be used.
         LimitError: the user has too many.
     """
-    name = name.strip()
-    if not name or len(name) > limits.MAX_NAME_CHARS or not name.isprintable():
-        raise InputError(f"a token's name has 1 to {limits.MAX_NAME_CHARS} printable characters")
-    if not abilities or not abilities <= user.abilities:
-        raise InputError("a token may do something, and nothing that its user may not")
-    if not 1 <= days <= limits.MAX_TOKEN_DAYS:
-        raise InputError(f"a token ends after 1 to {limits.MAX_TOKEN_DAYS} days")
+    check_token(user, name, abilities, days)
     token, now = _PREFIX + secrets.token_urlsafe(32), _time(context)
     with context.node.store().transaction() as connection:
         connection.execute(tokens.delete().where((tokens.c.user == user.id) & (tokens.c.until < now)))
@@ -169,7 +186,7 @@ def make_token(
                 hash=hashed(token),
                 id=secrets.token_hex(16),
                 user=user.id,
-                name=name,
+                name=name.strip(),
                 abilities=json.dumps(sorted(abilities)),
                 created=now,
                 used=None,

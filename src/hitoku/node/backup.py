@@ -24,9 +24,12 @@ from typing import TYPE_CHECKING, Any, Final
 from hitoku import limits
 from hitoku.errors import InputError, SecretError
 from hitoku.node.archive import ArchiveWriter, Manifest, inside
+from hitoku.node.proposal_book import Book
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings
+from hitoku.node.settings_console import SEALING_KEY
 from hitoku.ports import Clock
 from hitoku.room.directory import MEMBER_FILE, MemberDirectory
+from hitoku.room.files import load_room, locked
 from hitoku.room.keys import KEY_FILE, SECRET_FILE
 from hitoku.room.private import read_private
 
@@ -36,8 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["KEYS_PART", "PRIVATE", "SKIPPED", "backup", "derive", "sealing_context"]
 
 KEYS_PART: Final = "keys.sealed"
-PRIVATE: Final = (KEY_FILE, SECRET_FILE, "console.key")
-"""Files that are sealed under the passphrase, or not in the archive at all."""
+PRIVATE: Final = (KEY_FILE, SECRET_FILE, SEALING_KEY, "console.key")
+"""Files that are sealed under the passphrase, or not in the archive at all. The last is
+the one before it by its old name, or the key of the console's certificate."""
 
 _FOLDERS: Final = ("rooms", "answers", "invitations", "joining")
 _ROOM_FOLDERS: Final = ("proposals", "examples")
@@ -81,6 +85,8 @@ def backup(
     sealed = None if passphrase is None else _sealed_keys(directory, passphrase)
     with ArchiveWriter(to) as archive:
         _database(directory, archive, made, move)
+        if move:
+            _close_signing(directory)
         outside = _files(directory, archive)
         if sealed is not None:
             archive.add(KEYS_PART, iter([sealed]))
@@ -153,12 +159,22 @@ def _close_ledgers(connection: Connection, made: datetime) -> None:
     connection.execute(sa.update(tables.ledgers).values(size=ledger.size))
     for row in connection.execute(sa.select(ledger.room, ledger.size, ledger.restored)).all():
         known = None if row.restored is None else Restored.from_text(str(row.restored))
-        if known is not None and known.state != "moved":
+        if known is not None and known.state != "moved":  # an arriving one as well: it would be two copies
             raise known.refusal("this node")
         closed = known or Restored("moved", made.strftime("%Y-%m-%dT%H:%M:%SZ"), int(row.size))
         connection.execute(
             sa.update(tables.ledgers).where(ledger.room == row.room).values(restored=closed.to_text())
         )
+
+
+def _close_signing(directory: MemberDirectory) -> None:
+    """No proposal is signed here any more: what is signed is read after this."""
+    settings = directory.path / SETTINGS_FILE
+    files = NodeSettings.open(directory.path).room_files(directory.path) if settings.is_file() else ()
+    for file in files:
+        if file.is_file():
+            with locked(file):
+                Book(directory.path, str(load_room(file).agreement.id)).close("moved")
 
 
 def _tables(connection: Connection, archive: ArchiveWriter) -> None:

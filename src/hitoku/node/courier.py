@@ -18,6 +18,8 @@ from hitoku.node.certificate import certificate_file
 from hitoku.node.proposal_book import Record, Tried
 from hitoku.node.proposal_desk import heard
 from hitoku.node.proposals import Proposals
+from hitoku.node.resigned import learn
+from hitoku.node.unsigning import ask, waits_for
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import moment
@@ -45,6 +47,8 @@ _PAUSES: Final = (2, 5, 10, 30, 60)
 """Seconds until a member that was not reached is tried again, after the first, second, ... failure."""
 _POLL_SECONDS: Final = 30
 """How often who keeps an open proposal is asked again whether it signed."""
+_ASK_SECONDS: Final = 10
+"""How often all others are asked what a restored member signed, until all have answered."""
 _AT_ONCE: Final = 8
 
 
@@ -76,14 +80,27 @@ class Courier:
         """
         book, me = self._proposals.book, self._proposals.me
         busy = any(r.state == "open" for r in book.records() if r.author == me)
-        if not busy and not self._ahead(eager) and not self._due(agreement, eager):
+        since = moment(self._now() - timedelta(seconds=_ASK_SECONDS))
+        closed = book.closed(None if eager else since)
+        if not busy and not closed and not self._ahead(eager) and not self._due(agreement, eager):
             return False
         network = self._given or _network(self._proposals.directory, agreement, self._addresses)
+        peers = InProcessPeers(network, self._proposals.me)
         try:
-            return self._step(InProcessPeers(network, self._proposals.me), agreement, eager)
+            if closed:
+                self._learn(peers)
+            return self._step(peers, agreement, eager)
         finally:
             if self._given is None and isinstance(network, HttpsNetwork):
                 network.close()
+
+    def _learn(self, peers: InProcessPeers) -> None:
+        """Since a restore: ask what this member signed."""
+        self._proposals.book.tried(self._proposals.now())
+        try:
+            self._to_pull += learn(self._proposals, peers)
+        except HitokuError:  # not all answered: asked again
+            return
 
     def _step(self, peers: InProcessPeers, agreement: Agreement, eager: bool) -> bool:
         changed = self._proposals.settle()
@@ -130,6 +147,11 @@ class Courier:
         others = [m.name for m in agreement.members if m.name != me]
         for record in self._proposals.book.records():
             if record.author != me:
+                found += [
+                    (record.author, name, self._unsign)
+                    for name in waits_for(record, agreement, me)
+                    if eager or self._again(record.tried.get(name))
+                ]
                 waits = record.state == "declined" or (record.state == "open" and record.signed)
                 waits = waits and not record.delivered and record.author in others
                 if waits and (eager or self._again(record.tried.get(record.author))):
@@ -251,6 +273,10 @@ class Courier:
         message = Withdraw(version=record.version, hash=record.hash, signature=record.withdrawal or "")
         messages.read(Noted, peers.call(member, message.model_dump(mode="json")), member)
         self._told(record, member)
+
+    def _unsign(self, peers: InProcessPeers, member: str, record: Record) -> None:
+        if ask(self._proposals, peers, member, record):
+            self._to_pull.append(member)
 
     def _give(self, peers: InProcessPeers, member: str, record: Record) -> None:
         draft = read_draft(record.draft, record.author)

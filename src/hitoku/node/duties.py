@@ -67,10 +67,11 @@ class Duties:
         """What every member answers."""
         del me
         node = self._node
+        agreement = node.room.agreement
         if kind == "hitoku/head-request/1":
             return lambda sender, message: give_own_head(node.records, sender, message)
         if kind in RESTORE_KINDS:
-            return lambda sender, message: restoring.answer(node.records, sender, message)
+            return lambda sender, message: restoring.answer(node.records, agreement, sender, message)
         if kind == "hitoku/room-request/1":
             return lambda sender, message: give_room(node.room, sender, message)
         if kind in PROPOSAL_KINDS:

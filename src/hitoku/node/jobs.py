@@ -219,20 +219,22 @@ class JobRunner:
 
     def start(self, run: str) -> None:
         """Begin a job, or go on with it; nothing where it is under way already, or over."""
-        job = self._jobs().find(run)
-        if job is None or job.state in _ENDED:
-            return
         warm(runs=True)
         with self._lock:
             known = self._threads.get(run)
             if known is not None and known.is_alive():
+                return
+            job = self._jobs().find(run)
+            if job is None or job.state in _ENDED:
                 return
             thread = threading.Thread(
                 target=self._run, args=(job,), name=f"hitoku-run-{run[:8]}", daemon=True
             )
             self._threads[run] = thread
             self._following[run] = Following(run)
-        thread.start()
+            # Under the lock: who comes next (a request, and `resume` after a new version of the room) must
+            # find it alive, or two threads do one job, and both fail.
+            thread.start()
 
     def resume(self) -> int:
         """Go on with all that a process before this one left. Returns how many there are.

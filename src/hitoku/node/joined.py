@@ -2,7 +2,8 @@
 """The last steps of joining, which the node takes itself: fetch the room all signed, serve it, know peers.
 
 Nothing is agreed to here. A room is fetched only after this member signed it, and verified as it signed it;
-an address only says where a member is called, who must still prove its key.
+an address only says where a member is called, who must still prove its key. One that is in no network where
+others may have this node call (`hitoku.transport.https.places`) is left out: the operator enters it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hitoku.errors import HitokuError
+from hitoku.errors import HitokuError, InputError
 from hitoku.node.joining import Joining, Stand
 from hitoku.node.settings_file import add_room, set_peer
 from hitoku.node.view import NodeView, RoomEntry
 from hitoku.ports import Clock
 from hitoku.room.invitations import Invitations
+from hitoku.transport.https.places import Networks
 
 __all__ = ["Joiner", "complete", "new_room_file"]
 
@@ -44,9 +46,19 @@ def complete(view: NodeView, joining: Joining, stand: Stand) -> None:
     file = new_room_file(directory.path, str(agreement.id))
     joining.finish(stand, file)
     names = {m.name for m in agreement.members} - {directory.name}
-    add_room(directory.path, file, {n: a for n, a in stand.addresses.items() if n in names})
+    networks = view.settings().places()
+    known = {n: a for n, a in stand.addresses.items() if n in names and _allowed(networks, a)}
+    add_room(directory.path, file, known)
     joining.forget()
     view.look()
+
+
+def _allowed(networks: Networks, address: str) -> bool:
+    try:
+        networks.place(address)
+    except InputError:
+        return False
+    return True
 
 
 class Joiner:
@@ -68,8 +80,12 @@ class Joiner:
             HitokuError: node.toml cannot be used.
         """
         directory = self._view.directory
-        url = self._view.settings().url
-        for joining in Joining.all_kept(directory, self._clock, url):
+        settings = self._view.settings()
+        if not any((directory.path / "joining").glob("*.invitation")):
+            kept = []
+        else:
+            kept = Joining.all_kept(directory, self._clock, settings.url, settings.places())
+        for joining in kept:
             room = joining.invitation.room
             # The member's own record of the room is there from its signature on.
             signed = (directory.path / "rooms" / f"{room}.json").exists()
@@ -99,5 +115,7 @@ class Joiner:
             if issued.room != entry.id or issued.name in entry.settings.peers:
                 continue
             offer = invitations.offer(issued.id)
-            if offer is not None and offer.url is not None and keys.get(issued.name) == offer.key:
+            if offer is None or offer.url is None or keys.get(issued.name) != offer.key:
+                continue
+            if _allowed(self._view.settings().places(), offer.url):
                 set_peer(directory.path, entry.file, issued.name, offer.url)

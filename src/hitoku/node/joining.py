@@ -18,6 +18,7 @@ from typing import Final
 
 from hitoku.errors import InputError, RoomError
 from hitoku.node.certificate import certificate_file
+from hitoku.node.proposal_book import Book
 from hitoku.ports import Clock
 from hitoku.room.agreement import Agreement, Room, Table
 from hitoku.room.canonical import agreement_hash, canonical, canonical_json
@@ -30,6 +31,7 @@ from hitoku.room.signing import problems, sign, verify
 from hitoku.room.versions import newest_in_force
 from hitoku.transport import messages
 from hitoku.transport.https.desk import ask_desk
+from hitoku.transport.https.places import Networks
 from hitoku.transport.in_process import InProcessNetwork
 from hitoku.transport.joining import Join, Joined, Signed
 
@@ -71,13 +73,19 @@ class Joining:
         invitation: the invitation.
         clock: the time.
         url: where this member's node will be reached by the others; not said where None.
+        networks: where the inviter may be; on the internet where nothing is said.
 
     Raises:
         InputError: the invitation is for a member of another name.
     """
 
     def __init__(
-        self, directory: MemberDirectory, invitation: Invitation, clock: Clock, url: str | None = None
+        self,
+        directory: MemberDirectory,
+        invitation: Invitation,
+        clock: Clock,
+        url: str | None = None,
+        networks: Networks | None = None,
     ) -> None:
         if directory.name != invitation.name:
             raise InputError(
@@ -85,11 +93,11 @@ class Joining:
                 f"{directory.name!r}"
             )
         self.directory, self.invitation, self._clock = directory, invitation, clock
-        self._url = url
+        self._url, self._networks = url, networks or Networks()
         self._folder = directory.path / _FOLDER
 
     @classmethod
-    def kept(cls, directory: MemberDirectory, clock: Clock) -> Joining:
+    def kept(cls, directory: MemberDirectory, clock: Clock, networks: Networks | None = None) -> Joining:
         """The invitation that the directory keeps.
 
         Raises:
@@ -99,21 +107,28 @@ class Joining:
         found = sorted((directory.path / _FOLDER).glob("*.invitation"))
         if len(found) != 1:
             raise InputError(f"{directory.path}: keeps {len(found)} invitations; name the file of one")
-        return cls(directory, Invitation.from_text(_text(found[0])), clock)
+        return cls(directory, Invitation.from_text(_text(found[0])), clock, None, networks)
 
     @classmethod
-    def all_kept(cls, directory: MemberDirectory, clock: Clock, url: str | None = None) -> list[Joining]:
+    def all_kept(
+        cls,
+        directory: MemberDirectory,
+        clock: Clock,
+        url: str | None = None,
+        networks: Networks | None = None,
+    ) -> list[Joining]:
         """All invitations that the directory keeps; those that cannot be read are left out.
 
         Args:
             directory: the member's.
             clock: the time.
             url: as for `Joining`.
+            networks: as for `Joining`.
         """
         found = []
         for path in sorted((directory.path / _FOLDER).glob("*.invitation")):
             with suppress(InputError):
-                found.append(cls(directory, Invitation.from_text(_text(path)), clock, url))
+                found.append(cls(directory, Invitation.from_text(_text(path)), clock, url, networks))
         return found
 
     def forget(self) -> None:
@@ -168,6 +183,8 @@ class Joining:
             before = newest_in_force(room)
             verify(before)
         self.directory.check_duties(room.agreement)
+        # A member that is invited to sign a next version may have signed a proposal of that number.
+        Book(self.directory.path, str(room.agreement.id)).check_free(room.agreement)
         signed = sign(room, self.directory.name, self.directory.keys())
         self.directory.remember(room)
         self.directory.records(str(room.agreement.id), self._clock).accept(room.agreement)
@@ -198,7 +215,9 @@ class Joining:
             claimed["url"] = self._url
         proof = base64.b64encode(keys.sign(proof_message(self.invitation.key, claimed))).decode()
         request = messages.read(Join, {**claimed, "signed": signed, "proof": proof}, self.directory.name)
-        network = _DeskNetwork(self.invitation, certificate_file(self.directory), self.directory.key_file)
+        network = _DeskNetwork(
+            self.invitation, certificate_file(self.directory), self.directory.key_file, self._networks
+        )
         peers = network.join(self.directory.name, lambda _, message: message)
         answer = peers.call(_INVITER, request.model_dump(mode="json"))
         return messages.read(Joined, answer, _INVITER)
@@ -225,15 +244,16 @@ class Joining:
 class _DeskNetwork(InProcessNetwork):
     """The way to an inviter's desk; what comes back and how errors cross is as between members."""
 
-    def __init__(self, invitation: Invitation, certificate: Path, key: Path) -> None:
+    def __init__(self, invitation: Invitation, certificate: Path, key: Path, networks: Networks) -> None:
         super().__init__()
         self._invitation, self._certificate, self._key = invitation, certificate, key
+        self._networks = networks
 
     def carry(self, sender: str, receiver: str, content: bytes) -> bytes:
         """Deliver the bytes of a message to the desk."""
         del sender, receiver
         invitation = self._invitation
-        return ask_desk(invitation.url, invitation.key, self._certificate, self._key, content)
+        return ask_desk(invitation.url, invitation.key, self._certificate, self._key, content, self._networks)
 
 
 def _described(table: Table) -> str:

@@ -42,7 +42,10 @@ class RoomHandle:
     Attributes:
         me: the member who asks.
         room: the agreement with its signatures, as `me` knows and verified it.
+        cut_off: runs that `me` asked for, the process of which ended: see `hitoku.ask.ask`.
     """
+
+    cut_off: tuple[str, ...] = ()
 
     def __init__(self, workspace: Workspace, me: str, clock: Clock, progress: Progress) -> None:
         self.me = me
@@ -214,6 +217,7 @@ class RoomHandle:
                 to,
                 noise,
                 sealing=self._node.sealing,
+                cut_off=self.cut_off,
             )
         finally:
             self._close()

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hitoku.node.proposal_book import Record
 from hitoku.room.agreement import Agreement, Room, Signature
-from hitoku.room.changes import Change, must_sign
+from hitoku.room.changes import Change
+from hitoku.room.history import standing
 from hitoku.room.signing import missing, problems
 
 __all__ = ["Proposal", "only_signatures", "signers_of", "with_signatures"]
@@ -27,6 +28,8 @@ class Proposal:
         signers: who must sign it.
         missing: who has still to sign, as far as it is known here.
         waits: at its author: who has not said yet that it keeps it.
+        everybody: whether everybody must sign because shares of the history are used up.
+        me: who looks at it.
     """
 
     record: Record
@@ -37,6 +40,8 @@ class Proposal:
     signers: tuple[str, ...]
     missing: tuple[str, ...]
     waits: tuple[str, ...]
+    everybody: bool = False
+    me: str = ""
 
     @property
     def author(self) -> str:
@@ -57,6 +62,13 @@ class Proposal:
     def version(self) -> int:
         """Its number."""
         return self.record.version
+
+    @property
+    def unsigning(self) -> tuple[str, ...]:
+        """Where this member takes its signature back: who has not promised yet."""
+        agreement = self.draft.agreement if self.before is None else self.before
+        others = (m.name for m in agreement.members)
+        return tuple(n for n in others if n not in self.record.unsigned and n != self.me)
 
     @property
     def live(self) -> bool:
@@ -82,9 +94,14 @@ def only_signatures(room: Room) -> list[str]:
     return [problem for problem in problems(room) if problem not in expected]
 
 
-def signers_of(before: Agreement, after: Agreement) -> tuple[str, ...]:
-    """Who must sign a version after another, in the order of the agreement."""
-    signers = must_sign(before, after)
+def signers_of(past: Sequence[Agreement], after: Agreement) -> tuple[tuple[str, ...], bool]:
+    """Who must sign a version, in the order of the agreement, and whether shares are used up.
+
+    Args:
+        past: all versions before it, number 1 first.
+        after: the version.
+    """
+    signers, _ = standing(past, after.previous).next(past[-1], after)
     found = signers.current | signers.previous
-    order = dict.fromkeys(m.name for a in (after, before) for m in a.members)
-    return tuple(name for name in order if name in found)
+    order = dict.fromkeys(m.name for a in (after, past[-1]) for m in a.members)
+    return tuple(name for name in order if name in found), signers.everybody

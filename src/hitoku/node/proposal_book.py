@@ -2,8 +2,10 @@
 """What a member keeps of proposals, in files of its directory: durable, bounded, each written in one step.
 
 ``proposals/<room id>/<author>.json`` is the newest proposal of each author, this member among them;
-``proposals/<room id>/_bound.json`` is which draft this member has signed, so that it signs no other. Whoever
-changes one holds the lock of the room file (`hitoku.room.files.locked`).
+``proposals/<room id>/_bound.json`` is which draft this member has signed, so that it signs no other;
+``_never.json`` is what it promised others never to take up. Whoever changes one holds the lock of the room
+file (`hitoku.room.files.locked`). ``.closed.json`` keeps a member that was restored from a backup, or moved
+elsewhere, from signing anything; no backup has it.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitoku import limits
-from hitoku.errors import RoomError
-from hitoku.room.agreement import Agreement, Name
+from hitoku.errors import LimitError, RoomError
+from hitoku.room.agreement import Agreement, Name, Room
 from hitoku.room.canonical import agreement_hash, canonical_json
 from hitoku.room.consent import Hash
 from hitoku.room.files import read_text, write_whole
+from hitoku.room.versions import hashes
 
-__all__ = ["Book", "Bound", "Record", "Tried"]
+__all__ = ["Book", "Bound", "Promised", "Record", "Tried"]
 
 _FOLDER: Final = "proposals"
 _KEPT_RELEASED: Final = 200
+_CLOSED: Final = ".closed.json"
 _Words = Annotated[str, Field(max_length=limits.MAX_CONTROL_TEXT_CHARS)]
 
 
@@ -61,7 +65,8 @@ class Record(_Part):
         why: what the author says of it.
         by: the user who made it, at its author's.
         state: ``draft``, its author has not sent it; ``open``; ``in_force``; ``withdrawn``; ``superseded``,
-            another version of that number is in force; ``declined``, here.
+            another version of that number is in force; ``declined``, here; ``unsigning``, this member takes
+            its signature back, and waits until all others have promised never to take it up.
         created: when it came, or was made.
         changed: when the state changed last.
         signed: at others than the author: whether this member signed it.
@@ -75,6 +80,7 @@ class Record(_Part):
         withdrawal: the author's signature that it takes the draft back.
         earlier: at the author: drafts of this number that it took back, each with that signature; for those
             that signed one and have not heard of it.
+        unsigned: who has promised never to take it up, with that one's signature.
         owed: at the author: who has not heard of a version that came in force before this proposal.
         times: when the author changed its draft during the last hour.
     """
@@ -86,7 +92,7 @@ class Record(_Part):
     draft: Annotated[str, Field(max_length=limits.MAX_ROOM_FILE_BYTES)]
     why: _Words = ""
     by: str | None = None
-    state: Literal["draft", "open", "in_force", "withdrawn", "superseded", "declined"]
+    state: Literal["draft", "open", "in_force", "withdrawn", "superseded", "declined", "unsigning"]
     created: str
     changed: str
     signed: bool = False
@@ -99,13 +105,14 @@ class Record(_Part):
     taken: dict[Name, Name] = {}
     withdrawal: str | None = None
     earlier: tuple[tuple[Hash, str], ...] = ()
+    unsigned: dict[Name, str] = {}
     owed: tuple[Name, ...] = ()
     times: tuple[str, ...] = ()
 
     @property
     def live(self) -> bool:
         """Whether it can still come into force through this member."""
-        return self.state in {"draft", "open"}
+        return self.state in {"draft", "open", "unsigning"}
 
 
 class Bound(_Part):
@@ -139,6 +146,33 @@ class Bound(_Part):
             return self
         released = (*self.released, hash_)[-_KEPT_RELEASED:]
         return Bound(version=self.version, hash=None, released=released)
+
+
+class Promised(_Part):
+    """A draft that this member never takes up, since a signer took its signature back.
+
+    Attributes:
+        to: that signer.
+        version: the draft's number.
+        hash: the draft's.
+        signature: this member's, of `hitoku.transport.proposals.never`.
+    """
+
+    to: Name
+    version: int
+    hash: Hash
+    signature: str
+
+
+class _Promises(_Part):
+    format: Literal["hitoku/promises/1"] = "hitoku/promises/1"
+    given: tuple[Promised, ...] = ()
+
+
+class _Closed(_Part):
+    format: Literal["hitoku/signing-closed/1"] = "hitoku/signing-closed/1"
+    state: Literal["restored", "moved"]
+    tried: str | None = None
 
 
 class _Behind(_Part):
@@ -199,12 +233,113 @@ class Book:
         Raises:
             RoomError: this member signed another draft of that number, or the record of it is damaged.
         """
-        if not self.bound().holds(agreement.version, agreement_hash(agreement)):
+        self.check_open()
+        hash_ = agreement_hash(agreement)
+        if not self.bound().holds(agreement.version, hash_):
             raise RoomError(
                 f"this member signed another draft of version {agreement.version} of room "
-                f"{agreement.name!r}: let it come into force, or have its author take it back; nothing was "
-                "signed"
+                f"{agreement.name!r}: let it come into force, have its author take it back, or take the "
+                "signature back; nothing was signed"
             )
+        if self.promised(hash_):
+            raise RoomError(
+                f"this member promised never to take up this draft of version {agreement.version} of room "
+                f"{agreement.name!r}, since another took its signature back; nothing was signed"
+            )
+
+    def check_open(self) -> None:
+        """Whoever is about to sign or propose anything asks here first.
+
+        Raises:
+            RoomError: this member was restored from a backup and does not know what it signed since, or went
+                on elsewhere.
+        """
+        path = self._folder / _CLOSED
+        if not path.is_file():
+            return
+        if self._read(path, _Closed).state == "moved":
+            raise RoomError("this node moved elsewhere: this copy signs nothing any more")
+        raise RoomError(
+            "this member was restored from a backup and may have signed other drafts since: its node, if it "
+            "has a console, or `hitoku node restore --to DIR` asks all other members what it signed, and "
+            "nothing is signed before all have answered"
+        )
+
+    def closed(self, since: str | None = None) -> bool:
+        """Whether it is so since a restore, and the others were not asked after `since`."""
+        path = self._folder / _CLOSED
+        if not path.is_file():
+            return False
+        said = self._read(path, _Closed)
+        return said.state == "restored" and (since is None or said.tried is None or said.tried <= since)
+
+    def tried(self, now: str) -> None:
+        """The others are asked what this member signed; not all answered.
+
+        Raises:
+            RoomError: it cannot be written.
+        """
+        if self.closed():
+            self._write(_CLOSED, _Closed(state="restored", tried=now))
+
+    def close(self, state: Literal["restored", "moved"]) -> None:
+        """Sign nothing from now on.
+
+        Raises:
+            RoomError: it cannot be written.
+        """
+        self._write(_CLOSED, _Closed(state=state))
+
+    def open(self) -> None:
+        """Go on after a restore: all others have said what this member signed."""
+        (self._folder / _CLOSED).unlink(missing_ok=True)
+
+    def promises(self) -> tuple[Promised, ...]:
+        """What this member promised others.
+
+        Raises:
+            RoomError: the record is damaged: then nothing is taken up.
+        """
+        path = self._folder / "_never.json"
+        return self._read(path, _Promises).given if path.is_file() else ()
+
+    def promised(self, hash_: str) -> bool:
+        """Whether this member promised anybody never to take this draft up."""
+        return any(one.hash == hash_ for one in self.promises())
+
+    def check_kept(self, room: Room) -> None:
+        """Whoever is about to take up a version of the room asks here first.
+
+        Raises:
+            RoomError: in its chain is a draft that was taken back after this member had signed it, or that
+                this member promised never to take up.
+        """
+        all_ = hashes(room)
+        if all_.intersection(self.bound().released):
+            raise RoomError("this version was taken back by its author after this member had signed it")
+        if any(one.hash in all_ for one in self.promises()):
+            raise RoomError("a signer took its signature back, and this member promised not to take it up")
+
+    def promise(self, made: Promised, now: int) -> None:
+        """Keep a promise, before it is given. What is of a version that `now` has passed is forgotten.
+
+        Raises:
+            LimitError: there are too many for that member.
+            RoomError: it cannot be written.
+        """
+        kept = [p for p in self.promises() if p.version > now and (p.to, p.hash) != (made.to, made.hash)]
+        if sum(p.to == made.to for p in kept) >= limits.MAX_PROMISES:
+            raise LimitError(f"{made.to!r} took its signature back too often in one version")
+        self._write("_never.json", _Promises(given=(*kept, made)))
+
+    def unpromise(self, to: str, hash_: str) -> None:
+        """A member says that its draft came into force all the same.
+
+        Raises:
+            RoomError: it cannot be written.
+        """
+        kept = tuple(p for p in self.promises() if (p.to, p.hash) != (to, hash_))
+        self._write("_never.json", _Promises(given=kept))
 
     def bind(self, bound: Bound) -> None:
         """Keep which draft this member has signed, before the signature leaves.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hitoku.errors import InputError, PeerError, RoomError
+from hitoku.node import resigned, unsigning
 from hitoku.node.proposal import only_signatures, with_signatures
 from hitoku.node.proposal_book import Record
 from hitoku.node.proposals import Proposals
@@ -20,10 +21,12 @@ from hitoku.room.files import load_room
 from hitoku.room.signing import problems
 from hitoku.transport import messages
 from hitoku.transport.proposals import (
+    KnownRequest,
     Noted,
     Propose,
     Proposed,
     SignatureGiven,
+    Unsign,
     Withdraw,
     draft_text,
     read_draft,
@@ -31,6 +34,9 @@ from hitoku.transport.proposals import (
 )
 
 __all__ = ["ProposalDesk", "room_file"]
+
+_THEIRS = frozenset({"open", "declined", "unsigning"})
+"""States of another's proposal that its author can still end."""
 
 
 def room_file(directory: MemberDirectory, room: str) -> Path:
@@ -77,6 +83,12 @@ class ProposalDesk:
         if message["kind"] == "hitoku/propose/1":
             made = self._proposed(proposals, sender, messages.read(Propose, message, sender))
             return made.model_dump(mode="json")
+        if message["kind"] == "hitoku/unsign/1":
+            unsigned = unsigning.answer(proposals, sender, messages.read(Unsign, message, sender))
+            return unsigned.model_dump(mode="json")
+        if message["kind"] == "hitoku/signed-request/1":
+            messages.read(KnownRequest, message, sender)
+            return resigned.answer(proposals, sender).model_dump(mode="json")
         if message["kind"] == "hitoku/signature/1":
             self._signature(proposals, sender, messages.read(SignatureGiven, message, sender))
         else:
@@ -125,12 +137,14 @@ class ProposalDesk:
         """Keep a draft that is on top of what is in force here, if no other is in the way."""
         here, force = now
         version, hash_ = room.agreement.version, agreement_hash(room.agreement)
+        if proposals.book.promised(hash_):
+            return reply("bound")
         old = proposals.book.record(sender)
-        if old is not None and old.hash == hash_ and old.state in {"open", "declined"}:
+        if old is not None and old.hash == hash_ and old.state in _THEIRS:
             known = with_signatures(proposals.on_top(read_draft(old.draft, sender), force), room.signatures)
             if draft_text(known) != old.draft:
                 proposals.book.write(old.model_copy(update={"draft": draft_text(known)}))
-            if old.state == "declined":
+            if old.state != "open":
                 return reply("declined", reason=old.reason)
             mine = [s for s in known.signatures if s.member == proposals.me] if old.signed else []
             return reply("kept", signatures=mine)
@@ -194,7 +208,7 @@ class ProposalDesk:
             if bound.freed(sender, message.hash) != bound:
                 proposals.book.bind(bound.freed(sender, message.hash))
             record = proposals.book.record(sender)
-            if record is None or record.hash != message.hash or record.state not in {"open", "declined"}:
+            if record is None or record.hash != message.hash or record.state not in _THEIRS:
                 return
             update = {"state": "withdrawn", "withdrawal": message.signature, "changed": proposals.now()}
             proposals.book.write(record.model_copy(update=update))

@@ -31,7 +31,10 @@ disk. Argument, for a malicious member M that holds its own key only:
    need one signature only. Of two authors that wait for each other, the one later in the agreement gives way.
    A member can hold up another by not answering: then the operator can decline it away at home, or put in
    force what needs no more signatures without waiting (`settle` with `unheard`).
-5. *Flood.* One file an author and room, of at most MAX_PROPOSAL_CHARS, and MAX_DRAFTS_AN_HOUR changes of it.
+5. *A signature taken back.* `unsign`: `hitoku.node.unsigning` has the argument.
+6. *A member restored from a backup* signs nothing before it knows what it signed: `hitoku.node.resigned`.
+7. *A history that is full.* What a member may add alone is bounded: `hitoku.room.history`.
+8. *Flood.* One file an author and room, of at most MAX_PROPOSAL_CHARS, and MAX_DRAFTS_AN_HOUR changes of it.
 
 Assumed: Ed25519 and SHA-256 hold; nobody else writes to the member's directory. Unaudited.
 """
@@ -53,11 +56,12 @@ from hitoku.node.proposal_book import Book, Record
 from hitoku.ports import Clock
 from hitoku.room.agreement import Agreement, Room, SignedVersion
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.changes import changes, must_sign
+from hitoku.room.changes import changes
 from hitoku.room.consent import moment
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import load_room, locked, save_room
-from hitoku.room.signing import missing, problems, sign, verify
+from hitoku.room.history import standing
+from hitoku.room.signing import missing, only_needed, problems, sign, signers, verify
 from hitoku.room.versions import continues, newest_in_force, revise
 from hitoku.transport.messages import encode
 from hitoku.transport.proposals import Propose, draft_text, read_draft, withdrawal
@@ -138,6 +142,7 @@ class Proposals:
             LimitError: it is too large to be sent.
         """
         with self.turn() as (here, force):
+            self.book.check_open()
             self._free(self._adopt(here, force), force)
             try:
                 made = revise(force, change)
@@ -150,8 +155,12 @@ class Proposals:
             wrong = only_signatures(made)
             if wrong:
                 raise RoomError("the next version cannot be so: " + "; ".join(wrong))
-            if made.agreement.version > limits.MAX_ROOM_VERSIONS:
-                raise RoomError("the room has as many versions as it can have")
+            _check_room_left(made)
+            if self.book.promised(agreement_hash(made.agreement)):
+                raise RoomError(
+                    "a signer took its signature of exactly this back, and all promised never to take it up: "
+                    "change something in it"
+                )
             text = draft_text(made)
             if len(text) > limits.MAX_PROPOSAL_CHARS:
                 raise LimitError(f"the agreement is larger than {limits.MAX_PROPOSAL_CHARS} characters")
@@ -268,13 +277,33 @@ class Proposals:
         with self.turn():
             record = self._others(hash_)
             if record.signed:
-                raise RoomError("this member signed it: its author alone can take it back")
+                raise RoomError("this member signed it: take the signature back, or have its author take it")
             update = {
                 "state": "declined",
                 "reason": reason[: limits.MAX_CONTROL_TEXT_CHARS],
                 "delivered": False,
                 "changed": self.now(),
             }
+            self.book.write(record.model_copy(update=update))
+
+    def unsign(self, hash_: str) -> None:
+        """Take the signature of another member's proposal back, as soon as all others have promised so (5).
+
+        Raises:
+            RoomError: it is over, this member did not sign it, or it brings somebody new.
+        """
+        with self.turn() as (_, force):
+            record = self._others(hash_)
+            if not record.signed:
+                raise RoomError("this member did not sign it: decline it")
+            made = read_draft(record.draft, record.author).agreement
+            new = sorted({m.name for m in made.members} - {m.name for m in force.agreement.members})
+            if new:
+                raise RoomError(
+                    f"{', '.join(new)} may join by this proposal, and cannot be asked whether it is in force "
+                    "there: its author alone can take it back"
+                )
+            update = {"state": "unsigning", "changed": self.now(), "tried": {}, "unsigned": {}}
             self.book.write(record.model_copy(update=update))
 
     # --- both, with the room file's lock held ---
@@ -290,9 +319,9 @@ class Proposals:
             continues(room, known)
         verify(room)
         hash_ = agreement_hash(room.agreement)
-        if hash_ in self.book.bound().released:
-            raise RoomError("this version was taken back by its author after this member had signed it")
+        self.book.check_kept(room)
         self.directory.check_duties(room.agreement)
+        room = only_needed(room)
         save_room(room, self.file)
         self.directory.room(room)
         for record in self.book.records():
@@ -320,38 +349,35 @@ class Proposals:
 
     def _shown(self, record: Record, here: Room, force: Room) -> Proposal:
         draft = read_draft(record.draft, record.author)
-        versions = [*(v.agreement for v in here.history), here.agreement, force.agreement]
-        before = next((a for a in versions if a.version == record.version - 1), None)
+        versions = [*(v.agreement for v in force.history), force.agreement]
+        past = versions[: record.version - 1]
+        before = past[-1] if len(past) == record.version - 1 else None
         if before is not None and agreement_hash(before) != draft.agreement.previous:
             before = None
         if before is not None and agreement_hash(before) == agreement_hash(force.agreement):
             draft = self.gathered(record, here, force)
         found = () if before is None else changes(before, draft.agreement)
-        signers = () if before is None else signers_of(before, draft.agreement)
+        named, everybody = ((), False) if before is None else signers_of(past, draft.agreement)
         lacking = missing(draft) if draft.history and record.live else ()
         mine = record.author == self.me
         waits = self._waits(record, force.agreement) if mine and record.state == "open" else ()
-        return Proposal(record, mine, draft, before, found, signers, lacking, waits)
+        return Proposal(record, mine, draft, before, found, named, lacking, waits, everybody, self.me)
 
     def _waits(self, record: Record, agreement: Agreement) -> tuple[str, ...]:
         names = (m.name for m in agreement.members if m.name != self.me)
         return tuple(name for name in names if name not in record.kept)
 
     def _given(self, record: Record, made: Room) -> Record:
-        before = made.history[-1].agreement
-        signers = must_sign(before, made.agreement)
-        if self.me in signers.current | signers.previous:
+        needed = signers(made)
+        if self.me in needed.current | needed.previous:
             record = self._signed(record, made)
         return record.model_copy(update={"state": "open", "changed": self.now()})
 
     def _signed(self, record: Record, room: Room) -> Record:
         """The record with this member's signature, which is bound to it first."""
         agreement = room.agreement
+        self.book.check_free(agreement)
         bound = self.book.bound()
-        if not bound.holds(agreement.version, record.hash):
-            raise RoomError(
-                f"this member signed another draft of version {agreement.version}; its author can free it"
-            )
         known = self.directory.known(room)
         if known is not None:  # signed by `hitoku room sign`, say
             continues(room, known)
@@ -446,3 +472,17 @@ class Proposals:
         if len(times) >= limits.MAX_DRAFTS_AN_HOUR:
             raise InputError("the draft was changed too often during the last hour")
         return (*times, self.now())
+
+
+def _check_room_left(made: Room) -> None:
+    """Refuse a version that the room's file could not keep.
+
+    Raises:
+        LimitError: everybody signed as many, or as large, versions as a room can have.
+    """
+    full = standing([*(v.agreement for v in made.history), made.agreement]).full
+    if full or made.agreement.version > limits.MAX_ROOM_VERSIONS:
+        raise LimitError(
+            f"the room's history is full: its versions may take {limits.MAX_HISTORY_BYTES} bytes together; "
+            "make a new room"
+        )

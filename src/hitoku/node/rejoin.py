@@ -66,6 +66,9 @@ class Loss:
 def compare(directory: MemberDirectory, clock: Clock, *, accept: bool = False) -> tuple[Loss, ...]:
     """Compare all restored ledgers with what the other members keep; with `accept`, let them go on.
 
+    What was signed since the backup is asked, too (`hitoku.node.resigned`), and signing is opened with that.
+    Those that were moved here go on when all others were told so, which loses nothing.
+
     Args:
         directory: the restored member's.
         clock: the time.
@@ -73,9 +76,11 @@ def compare(directory: MemberDirectory, clock: Clock, *, accept: bool = False) -
 
     Raises:
         PeerError: a member cannot be asked. Nothing is opened then.
-        Refusal: ``MOVED_AWAY``, ``LEDGER_FORKED``; ``RESTORED_BEHIND`` where it is too early to accept.
+        Refusal: ``MOVED_AWAY``, ``MOVED_TWICE``, ``LEDGER_FORKED``; ``RESTORED_BEHIND`` where it is too early
+            to accept.
         RoomError: a room cannot be used.
     """
+    from hitoku.node.resigned import learn_by_hand
     from hitoku.node.rooms_by_hand import by_hand
 
     numbers = range(len(NodeSettings.open(directory.path).rooms))
@@ -85,6 +90,8 @@ def compare(directory: MemberDirectory, clock: Clock, *, accept: bool = False) -
         for number in numbers:
             with by_hand(directory, number, clock) as hand:
                 found.append(_compared(hand.node, hand.room, hand.peers, clock, accepting))
+    for number in numbers:
+        learn_by_hand(directory, number, clock)
     return tuple(found)
 
 
@@ -140,7 +147,7 @@ def _said(raw: bytes, me: str) -> Any:
 
 
 def _compared(node: LocalNode, room: Room, peers: Peers, clock: Clock, accept: bool) -> Loss:
-    from hitoku.transport.restoring import known_heads, missing_of
+    from hitoku.transport.restoring import arrive, known_heads, missing_of
 
     records = node.records
     agreement, closed = room.agreement, records.ledger.restored()
@@ -149,6 +156,11 @@ def _compared(node: LocalNode, room: Room, peers: Peers, clock: Clock, accept: b
         return Loss(agreement.name, size, 0, {}, None, closed=False)
     if closed.state == "moved":
         raise closed.refusal(records.member)
+    if closed.state == "arriving":
+        arrive(records, room, peers)
+        records.accept(agreement)
+        records.recover()
+        return Loss(agreement.name, records.ledger.size(), 0, {}, None, closed=False)
     heads = known_heads(room, peers, [m.name for m in agreement.members])
     missing = missing_of(records, heads.values())
     records.note_missing(closed.compared(missing))

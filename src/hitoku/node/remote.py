@@ -19,6 +19,7 @@ from hitoku.errors import EngineError, HitokuError, PeerError, RoomError
 from hitoku.node.certificate import certificate_file, check_key
 from hitoku.node.local import RoomHandle
 from hitoku.node.member import LocalNode
+from hitoku.node.proposal_book import Book
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings, RoomSettings
 from hitoku.ports import Clock, NoProgress, Progress, SystemClock
 from hitoku.room.directory import MemberDirectory
@@ -289,6 +290,7 @@ def pull_room(path: Path, room: str | None, source: str | None) -> tuple[Room, P
             raise RoomError(f"{file}: holds a draft that is not in force; move it away, then pull again")
         fresh = newest.agreement.version > handle.agreement.version
         if fresh:
+            Book(directory.path, str(newest.agreement.id)).check_kept(newest)
             save_room(directory.room(newest), file)
         elif unreached is not None:
             raise unreached

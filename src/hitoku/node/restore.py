@@ -4,7 +4,8 @@
 A restored database may be older than what the others have seen, so every ledger in it is closed
 (`hitoku.room.restored`); runs that were under way then are ended, data keys of the broker are revoked, and
 nothing in it is believed to be the last word. `hitoku.node.rejoin` opens a ledger again. Only an archive that
-was made with the node's own closing (`hitoku node backup --move`) is known to be the last word.
+was made with the node's own closing (`hitoku node backup --move`) is known to be the last word; its ledgers
+go on when all other members know that they go on here (`hitoku.room.arrivals`).
 
 The directory appears whole or not at all, with its database in it; a database on a server is filled in one
 transaction, before the directory appears, and has to be empty.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hitoku.errors import InputError, LimitError, RoomError, SecretError
 from hitoku.node.archive import ArchiveReader, Manifest, Part, sync
 from hitoku.node.backup import KEYS_PART, PRIVATE, SKIPPED, derive, sealing_context
+from hitoku.node.proposal_book import Book
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings
 from hitoku.ports import Clock
 from hitoku.room.database import STATE_FILE, DatabaseSettings, checked_url
@@ -45,6 +48,7 @@ def restore(
     clock: Clock,
     *,
     passphrase: Path | None = None,
+    key: str | None = None,
     database: str | None = None,
     password_file: Path | None = None,
 ) -> Manifest:
@@ -55,11 +59,16 @@ def restore(
         to: the directory; there must be nothing, or an empty one.
         clock: dates the closing of the ledgers.
         passphrase: a file with the passphrase of the keys; without it they are not restored.
+        key: the member's public key, as the operator knows it from elsewhere: the archive must be signed by
+            it. Needed where there is no passphrase: whoever holds an archive can make another one, signed by
+            a key of its own, and what it says of itself proves nothing. Under the passphrase is the member's
+            own key, which must then be the one that signed.
         database: URL of an empty PostgreSQL database for the state; an SQLite file in `to` where None.
         password_file: where the password for that is.
 
     Raises:
-        InputError: the archive is damaged, altered or none; there is something at `to`.
+        InputError: the archive is damaged, altered or none, or not signed by `key`; there is something at
+            `to`; neither `passphrase` nor `key` says whose it is.
         SecretError: the passphrase does not open the keys.
         RoomError: a newer hitoku made it, or the database is not empty.
         LimitError: there is no room for it. Nothing is left then.
@@ -68,7 +77,14 @@ def restore(
     settings = None if database is None else DatabaseSettings(checked_url(database), file)
     if to.is_symlink() or (to.exists() and (not to.is_dir() or any(to.iterdir()))):
         raise InputError(f"{to}: is there already; a restore makes a directory anew")
+    if key is None and passphrase is None:
+        raise InputError(
+            "without the passphrase of its keys nothing tells whose the backup is: name the member's public "
+            "key (--key ed25519:..., as the room's file has it)"
+        )
     with ArchiveReader(archive) as source:
+        if key not in {None, source.manifest.key}:
+            raise InputError(f"{archive}: is signed by another key than the one named; nothing was restored")
         source.check()
         _check_schema(source.manifest)
         try:
@@ -81,6 +97,8 @@ def restore(
                 _open_keys(source, staging, passphrase)
             (staging / "tables").mkdir()
             _fill(source, staging, settings, clock.now())
+            for room in _rooms(staging):
+                Book(staging, room).close("restored")  # until all others said what was signed since
             _sync(staging)
             if to.exists():
                 to.rmdir()
@@ -272,8 +290,12 @@ def _mark(connection: Connection, manifest: Manifest, rooms: list[str], now: dat
     for room in rooms:
         tables.insert_once(connection, tables.ledgers, {"room": room, "size": 0, "head": None})
     for row in connection.execute(sa.select(ledger.room, ledger.size)).all():
-        closed = None if manifest.moved else Restored("restored", time, int(row.size)).to_text()
-        connection.execute(sa.update(tables.ledgers).where(ledger.room == row.room).values(restored=closed))
+        closed = Restored("restored", time, int(row.size))
+        if manifest.moved:  # of all copies of it one goes on: the one that the others hear of
+            closed = Restored("arriving", time, int(row.size), instance=secrets.token_hex(16))
+        connection.execute(
+            sa.update(tables.ledgers).where(ledger.room == row.room).values(restored=closed.to_text())
+        )
     # A run that goes on from an older state would draw its noise a second time: two views for one charge.
     job = tables.jobs.c
     connection.execute(sa.update(tables.jobs).where(job.state == "open").values(state="failed"))

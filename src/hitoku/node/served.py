@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,7 @@ from hitoku.transport.https.client import HttpsNetwork
 from hitoku.transport.https.lanes import Lanes
 from hitoku.transport.in_process import told
 from hitoku.transport.messages import encode
+from hitoku.transport.restoring import arrive
 
 __all__ = ["ServedRoom"]
 
@@ -193,6 +194,9 @@ class ServedRoom:
                     jobs = version.node.runs.led_for(sender) if asked.begins else 0
                     taken = self._quotas.taken(self.identity, sender, member.key, asked, jobs)
                     stack.enter_context(taken)
+                if asked is not None and asked.begins:
+                    with suppress(PeerError):  # its ledger then says that it waits
+                        arrive(version.node.records, version.node.room, version.node.peers)
                 answer = version.network.carry(sender, self._directory.name, content)
         except Refusal as refusal:
             answer = encode(told(refusal))

@@ -22,6 +22,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -32,6 +33,7 @@ from hitoku.node.settings_base import (
     Health,
     Listen,
     ListenAnywhere,
+    Network,
     Part,
     socket_of,
     toml_text,
@@ -40,6 +42,7 @@ from hitoku.node.settings_console import ConsoleSettings, MetricsSettings, OidcS
 from hitoku.room.agreement import Name
 from hitoku.room.files import write_whole
 from hitoku.transport.https.client import check_address
+from hitoku.transport.https.places import Networks
 
 __all__ = [
     "SETTINGS_FILE",
@@ -61,6 +64,8 @@ __all__ = [
 
 SETTINGS_FILE: Final = "node.toml"
 _MAX_BYTES: Final = 1_000_000
+_EVERY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
+"""Listening on all of them says nothing of where the node is."""
 
 
 class RoomSettings(Part):
@@ -250,6 +255,8 @@ class NodeSettings(Part):
         url: where they reach it.
         health: where a local supervisor can ask whether the process lives; nowhere if it is None.
         invitations: where who is invited into a room is listened to (`hitoku room invite`); nowhere if None.
+        networks: where addresses that others name may be, such as ``10.1.0.0/16``, besides public ones and
+            the loopback or private networks that `listen` and `url` are in.
         rooms: the rooms that are served; there may be none yet.
         tables: the member's own tables.
         spark: the cluster that SQL on tokens and batches of runs go to; this machine's cores if it is None.
@@ -266,6 +273,7 @@ class NodeSettings(Part):
     url: Address
     health: Health | None = None
     invitations: Listen | None = None
+    networks: Annotated[tuple[Network, ...], Field(max_length=64, strict=False)] = ()
     rooms: Annotated[tuple[RoomSettings, ...], Field(max_length=64, strict=False)] = ()
     tables: Annotated[tuple[TableSettings, ...], Field(max_length=limits.MAX_TABLES, strict=False)] = ()
     spark: SparkSettings | None = None
@@ -337,6 +345,7 @@ class NodeSettings(Part):
             "url": self.url,
             "health": self.health,
             "invitations": self.invitations,
+            "networks": list(self.networks) or None,
         }
         lines = [f"{name} = {toml_text(value)}" for name, value in said.items() if value is not None]
         for part in (
@@ -354,6 +363,12 @@ class NodeSettings(Part):
             more = [] if part is None else part.lines()
             lines += ["", *more] if more else []
         return lines
+
+    def places(self) -> Networks:
+        """Where an address that somebody else names is called."""
+        listen, _ = socket_of(self.listen)
+        own = [urlsplit(self.url).hostname or ""]
+        return Networks.of(own if listen in _EVERY else [*own, listen], self.networks)
 
     def room_files(self, directory: Path) -> tuple[Path, ...]:
         """The room files, as paths from here."""

@@ -9,9 +9,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from hitoku.errors import InputError
 from hitoku.transport.https.client import check_address
+from hitoku.transport.https.places import check_network
 
-__all__ = ["Address", "Health", "Listen", "ListenAnywhere", "Part", "is_loopback", "socket_of", "toml_text"]
+__all__ = [
+    "Address",
+    "Health",
+    "Listen",
+    "ListenAnywhere",
+    "Network",
+    "Part",
+    "is_loopback",
+    "socket_of",
+    "toml_text",
+]
 
 
 def socket_of(listen: str, *, any_port: bool = False) -> tuple[str, int]:
@@ -60,8 +72,16 @@ def _loopback(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        return check_network(text)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
 Address = Annotated[str, AfterValidator(check_address)]
 Listen = Annotated[str, AfterValidator(_listen)]
+Network = Annotated[str, AfterValidator(_network)]
 ListenAnywhere = Annotated[str, AfterValidator(_listen_anywhere)]
 Health = Annotated[str, AfterValidator(_loopback)]
 

@@ -24,15 +24,21 @@ No secret is in here: the file of one is named.
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from hitoku import limits
 from hitoku.node.settings_base import Health, Listen, Part, is_loopback, socket_of, toml_text
+from hitoku.room.keys import KEY_FILE
 
-__all__ = ["ConsoleSettings", "MetricsSettings", "OidcSettings", "QuotaSettings"]
+__all__ = ["SEALING_KEY", "ConsoleSettings", "MetricsSettings", "OidcSettings", "QuotaSettings"]
+
+SEALING_KEY: Final = "console-sealing.key"
+"""The file of the key that the console seals one-time secrets under; the console makes it itself."""
 
 _ORIGIN: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)"
@@ -51,6 +57,14 @@ def _origin(text: str) -> str:
     return found[0].removesuffix(f":{port}") if found["port"] == port else found[0]
 
 
+def _network(text: str) -> str:
+    """An address or network, as it is compared with others."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError("not an address or network of a proxy, e.g. 10.0.0.5 or 10.0.0.0/28") from None
+
+
 def _issuer(text: str) -> str:
     scheme, _, rest = text.partition("://")
     host = rest.partition("/")[0]
@@ -62,6 +76,7 @@ def _issuer(text: str) -> str:
     return text.rstrip("/")
 
 
+_Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
 _File = Annotated[str, Field(min_length=1, max_length=4_096)]
 _Ability = Literal["ask", "tables", "sign", "audit", "administer"]
 
@@ -113,6 +128,9 @@ class ConsoleSettings(Part):
         certificate: what the console shows, PEM with the certificates above it; relative to the member's
             directory. Needed where `listen` is not this machine alone.
         key: of the certificate, PEM, for its owner alone.
+        proxies: addresses or networks of the proxies before it, if they are on other machines. All people
+            come from a proxy's address, so its connections are not counted by address; nothing that it says
+            of them is believed for it.
         oidc: who signs users in besides the console itself; nobody if it is None.
         sources: the folders that tables may be registered from in the browser, relative to the member's
             directory, and ``postgresql://user@host/database`` of databases; nothing else is opened.
@@ -124,6 +142,7 @@ class ConsoleSettings(Part):
     url: Annotated[str, AfterValidator(_origin)] = ""
     certificate: _File | None = None
     key: _File | None = None
+    proxies: Annotated[tuple[_Network, ...], Field(max_length=64, strict=False)] = ()
     oidc: OidcSettings | None = None
     sources: Annotated[tuple[_File, ...], Field(max_length=64, strict=False)] = ("tables", "data")
     learning: Annotated[tuple[_File, ...], Field(max_length=64, strict=False)] = ("learning",)
@@ -142,6 +161,8 @@ class ConsoleSettings(Part):
     def _check(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("`certificate` needs `key`, and the other way round")
+        if self.key is not None and PurePosixPath(self.key) in map(PurePosixPath, (KEY_FILE, SEALING_KEY)):
+            raise ValueError("`key` names a file that hitoku keeps itself: call it console-tls.key, e.g.")
         if self.certificate is None and not is_loopback(socket_of(self.listen)[0]):
             raise ValueError(
                 "a console that other machines reach needs TLS: name `certificate` and `key`, or listen on "
@@ -160,6 +181,8 @@ class ConsoleSettings(Part):
         """As TOML."""
         names = ("listen", "url", "certificate", "key")
         made = [f"{n} = {toml_text(v)}" for n in names if (v := getattr(self, n)) is not None]
+        if self.proxies:
+            made.append(f"proxies = {toml_text(list(self.proxies))}")
         if self.sources != type(self).model_fields["sources"].default:
             made.append(f"sources = {toml_text(list(self.sources))}")
         if self.learning != type(self).model_fields["learning"].default:

@@ -18,7 +18,7 @@ from hitoku.errors import RoomError
 if TYPE_CHECKING:
     from hitoku.room.agreement import Agreement
 
-__all__ = ["agreement_hash", "canonical", "canonical_json", "digest"]
+__all__ = ["agreement_hash", "canonical", "canonical_json", "digest", "hash_of"]
 
 
 def canonical_json(data: Mapping[str, Any]) -> bytes:
@@ -55,4 +55,9 @@ def agreement_hash(agreement: Agreement) -> str:
     Raises:
         RoomError: the agreement has no canonical form.
     """
-    return "sha256:" + hashlib.sha256(canonical(agreement)).hexdigest()
+    return hash_of(canonical(agreement))
+
+
+def hash_of(content: bytes) -> str:
+    """The same, of an agreement's canonical form."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()

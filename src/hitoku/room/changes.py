@@ -109,14 +109,19 @@ class Signers:
     Attributes:
         current: with the key that the new version names.
         previous: with the key that the version before named.
+        everybody: whether everybody has to because the shares of who would otherwise do so are used up
+            (`hitoku.room.history`).
     """
 
     current: frozenset[str]
     previous: frozenset[str]
+    everybody: bool = False
 
 
 def must_sign(old: Agreement, new: Agreement) -> Signers:
     """The members that must sign `new` because a change from `old` touches them.
+
+    Everybody must where their shares of the history are used up: `hitoku.room.signing.signers` knows.
 
     A member without tables can be removed by the owners alone: it has nothing to protect.
     """

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from hitoku import limits
 from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Room
+from hitoku.room.canonical import canonical_json
+from hitoku.room.history import AWKWARD
 from hitoku.room.yamlfile import Dumper, load_yaml
 
 __all__ = [
@@ -33,6 +35,8 @@ _HEADER = """\
 # A hitoku room: what its members agreed on, and their signatures of it.
 # Any change of the agreement makes the signatures invalid. `hitoku room show` explains it.
 """
+_LARGE_CHARS = 1024 * 1024
+"""Beyond it nobody reads all versions, and to write YAML takes seconds a megabyte."""
 
 
 def read_text(path: Path) -> str:
@@ -112,8 +116,15 @@ def load_agreement(path: Path) -> Agreement:
 
 
 def dump_room(room: Room) -> str:
-    """The room as YAML, in the order of the model, without absent fields."""
+    """The room as YAML, in the order of the model, without absent fields.
+
+    A room with so many versions that this is large is written as JSON, which is YAML, too, and never larger
+    than `hitoku.room.history` counts.
+    """
     data = room.model_dump(mode="json", exclude_none=True)
+    compact = canonical_json(data).decode()
+    if len(compact) > _LARGE_CHARS:
+        return _HEADER + AWKWARD.sub(lambda found: f"\\u{ord(found[0]):04x}", compact) + "\n"
     return _HEADER + yaml.dump(
         data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
     )

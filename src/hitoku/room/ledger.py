@@ -32,6 +32,7 @@ from hitoku.errors import RoomError
 from hitoku.ports import Clock, KeyStore
 from hitoku.room import merkle
 from hitoku.room import store as tables
+from hitoku.room.arrivals import Arrival
 from hitoku.room.restored import Restored
 from hitoku.room.store import Store, insert_once
 
@@ -417,6 +418,14 @@ class Ledger:
         with self.store.reading() as connection:
             text = connection.scalar(sa.select(ledger.restored).where(ledger.room == self.room))
         return None if text is None else Restored.from_text(str(text))
+
+    def arrival(self, closed: Restored) -> Arrival:
+        """What this copy of a moved ledger tells the other members.
+
+        Args:
+            closed: the mark of the ledger, ``arriving``.
+        """
+        return Arrival.made(self._keys, self.room, self.member, closed.size, str(closed.instance))
 
     def size(self) -> int:
         """How many entries there are."""

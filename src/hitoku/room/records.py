@@ -211,6 +211,20 @@ class Records:
                 self._entries(connection, run, (EntryKind.CHARGE, {"role": str(role), **settled.charges}))
             return self._entries(connection, run, (EntryKind.RELEASE, {**facts, **settled.again}))
 
+    def received(self, run: str, facts: Mapping[str, Any]) -> int | None:
+        """As asker, record the answer of a run that was charged since nobody told its end. Returns the entry.
+
+        Does nothing, and returns None, where the run was charged for any other reason: that entry tells.
+        """
+        ends = (entry.body for entry in self.ledger.entries(kind=EntryKind.CHARGE))
+        if not any(
+            (body.get("run"), body.get("role")) == (run, str(Role.ASKER)) and "reason" in body
+            for body in ends
+        ):
+            return None
+        with self._writing() as connection:
+            return self._entries(connection, run, (EntryKind.RELEASE, dict(facts)))
+
     def abort(self, run: str, role: Role, reason: str) -> None:
         """Record that a run ended before any data was read, so that nothing is charged.
 
@@ -367,6 +381,24 @@ class Records:
             )
         return None if value is None else RunState(value)
 
+    def asked(self, run: str) -> tuple[str, str, str] | None:
+        """As asker: the hashes of a run's question and plan, and its host; None where it is not known here.
+
+        A run that ended before any data was read is over, and one that gives an old answer again has none of
+        its own: neither is known.
+        """
+        row = tables.runs.c
+        with self.store.reading() as connection:
+            found = connection.execute(
+                sa.select(row.question, row.plan, row.host).where(
+                    row.run == _key(run, Role.ASKER),
+                    row.room == self.room,
+                    row.repeats.is_(None),
+                    row.state != str(RunState.ABORTED),
+                )
+            ).first()
+        return None if found is None else (str(found.question), str(found.plan), str(found.host))
+
     def peer_head(self, member: str) -> Head | None:
         """The newest head seen of another member's ledger."""
         head = tables.peer_heads.c
@@ -405,6 +437,28 @@ class Records:
                 .where(ledger.room == self.room, ledger.restored.is_not(None))
                 .values(restored=closed.to_text())
             )
+
+    def arrived(self, closed: Restored) -> int | None:
+        """Let a ledger that was moved here go on, since all others know so. Returns its ledger entry.
+
+        None where another process of this node was faster.
+        """
+        here = (tables.ledgers.c.room == self.room) & (tables.ledgers.c.restored == closed.to_text())
+        with self.store.transaction() as connection:
+            size = self.ledger.lock(connection, going_on=True)
+            gone = connection.execute(sa.update(tables.ledgers).where(here).values(restored=None))
+            if gone.rowcount != 1:
+                return None
+            body = {"stage": "arrived", "entries": size, "instance": closed.instance}
+            return self.ledger.append(connection, EntryKind.RESTORE, body)
+
+    def arrived_twice(self, closed: Restored, missing: int) -> None:
+        """Another copy of the ledger goes on: this one is as one that was restored from a plain backup."""
+        moment = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")  # the other may have consented until now
+        mark = Restored("restored", moment, closed.size, missing)
+        here = (tables.ledgers.c.room == self.room) & (tables.ledgers.c.restored == closed.to_text())
+        with self.store.transaction() as connection:
+            connection.execute(sa.update(tables.ledgers).where(here).values(restored=mark.to_text()))
 
     def accept_loss(self, agreement: Agreement, known: Mapping[str, Head | None], missing: int) -> int:
         """Let a restored ledger go on, and count as spent whatever may have been. Returns its ledger entry.

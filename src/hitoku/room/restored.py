@@ -29,21 +29,24 @@ class Restored:
     """Why a ledger is closed.
 
     Attributes:
-        state: ``restored`` from a backup, or ``moved`` to another place, where it goes on.
+        state: ``restored`` from a backup; ``moved`` to another place, where it goes on; or ``arriving``: it
+            was moved here, and not all other members know so yet (`hitoku.room.arrivals`).
         time: when, as text.
         size: how many entries it had then.
         missing: how many more the others have seen; None while they were not asked.
+        instance: which copy of a moved ledger this is; None where it was not moved here.
     """
 
-    state: Literal["restored", "moved"]
+    state: Literal["restored", "moved", "arriving"]
     time: str
     size: int
     missing: int | None = None
+    instance: str | None = None
 
     def to_text(self) -> str:
         """As it is kept."""
         said = {"state": self.state, "time": self.time, "size": self.size, "missing": self.missing}
-        return json.dumps(said)
+        return json.dumps(said if self.instance is None else said | {"instance": self.instance})
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -54,11 +57,17 @@ class Restored:
         """
         try:
             data: dict[str, Any] = json.loads(text)
-            missing = data["missing"]
-            if data["state"] not in {"restored", "moved"}:
+            missing, instance = data["missing"], data.get("instance")
+            if data["state"] not in {"restored", "moved", "arriving"}:
+                raise ValueError
+            if (data["state"] == "arriving") != isinstance(instance, str):
                 raise ValueError
             return cls(
-                data["state"], str(data["time"]), int(data["size"]), None if missing is None else int(missing)
+                data["state"],
+                str(data["time"]),
+                int(data["size"]),
+                None if missing is None else int(missing),
+                instance,
             )
         except (ValueError, KeyError, TypeError, RecursionError):
             raise RoomError("the ledger is closed, and it cannot be read why: restore it again") from None
@@ -75,6 +84,14 @@ class Restored:
                 f"the node of {member!r} moved elsewhere on {self.time[:10]}: this copy must not go on",
                 owner=member,
                 remedy="ask the node where it is now, and delete this copy",
+            )
+        if self.state == "arriving":
+            return Refusal(
+                "NOT_ARRIVED",
+                f"the node of {member!r} was moved here, and not all other members know yet that it goes on "
+                "here and nowhere else: nothing is consented to",
+                owner=member,
+                remedy=f"{member} runs `hitoku node restore --to DIR` while the other members' nodes serve",
             )
         if self.missing is None:
             what = "and was not compared yet with what the other members have seen of it"

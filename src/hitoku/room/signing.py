@@ -9,17 +9,27 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from hitoku.errors import RoomError
 from hitoku.ports import KeyStore
 from hitoku.room.agreement import Agreement, Room, Signature
-from hitoku.room.canonical import agreement_hash, canonical
-from hitoku.room.changes import TableNames, changes, must_sign
+from hitoku.room.canonical import canonical, hash_of
+from hitoku.room.changes import Signers, TableNames, changes
+from hitoku.room.history import Standing, standing
 from hitoku.room.keys import valid_signature
 
-__all__ = ["missing", "problems", "sign", "verify", "with_signature"]
+__all__ = [
+    "missing",
+    "only_needed",
+    "problems",
+    "sign",
+    "signers",
+    "signers_of_all",
+    "verify",
+    "with_signature",
+]
 
 _DOMAIN: Final = b"hitoku/room/1\n"
 
@@ -69,25 +79,80 @@ def with_signature(room: Room, member: str, signature: str) -> Room:
     return room.model_copy(update={"signatures": (*others, Signature(member=member, signature=signature))})
 
 
+def signers(room: Room) -> Signers:
+    """Who must sign the newest version: whose data or duty it touches, or everybody.
+
+    Everybody signs the first version, and any for which no share of the history is left
+    (`hitoku.room.history`).
+    """
+    if not room.history:
+        return Signers(frozenset(m.name for m in room.agreement.members), frozenset())
+    before = standing([v.agreement for v in room.history], room.agreement.previous)
+    return before.next(room.history[-1].agreement, room.agreement)[0]
+
+
+def signers_of_all(room: Room) -> list[Signers]:
+    """Who had to sign each version, version 1 first."""
+    return [found for _, found, _ in _walk(room)]
+
+
+def only_needed(room: Room) -> Room:
+    """The room without signatures that nobody had to give: they only take room in its file."""
+    kept = [
+        tuple(s for s in given if s.member in (found.previous if s.key == "previous" else found.current))
+        for (_, found, _), given in zip(_walk(room), _given(room), strict=True)
+    ]
+    history = tuple(
+        v.model_copy(update={"signatures": k}) for v, k in zip(room.history, kept[:-1], strict=True)
+    )
+    return room.model_copy(update={"signatures": kept[-1], "history": history})
+
+
 def missing(room: Room) -> tuple[str, ...]:
     """The members whose signature of the newest version is still needed, in the order of the agreement."""
     before = room.history[-1].agreement if room.history else None
-    return tuple(dict.fromkeys(name for name, _ in _missing(before, room.agreement, room.signatures)))
+    lacking = _missing(before, room.agreement, room.signatures, signers(room))
+    return tuple(dict.fromkeys(name for name, _ in lacking))
 
 
 def problems(room: Room) -> tuple[str, ...]:
     """Everything that keeps the room from being in force; empty if it is."""
     found: list[str] = []
     before: Agreement | None = None
+    hash_: str | None = None
     names = TableNames()
-    versions = [(v.agreement, v.signatures) for v in room.history]
-    for agreement, signatures in [*versions, (room.agreement, room.signatures)]:
-        wrong = _chain(before, agreement) or _version(before, agreement, signatures)
+    for (agreement, needed, content), signatures in zip(_walk(room), _given(room), strict=True):
+        wrong = _chain(before, hash_, agreement) or _version(
+            before, agreement, signatures, needed, _DOMAIN + content
+        )
         wrong += names.taken(before, agreement)
         last = agreement is room.agreement
         found += wrong if last else [f"version {agreement.version}: {problem}" for problem in wrong]
-        before = agreement
+        before, hash_ = agreement, hash_of(content)
     return tuple(found)
+
+
+def _given(room: Room) -> list[tuple[Signature, ...]]:
+    return [*(v.signatures for v in room.history), room.signatures]
+
+
+def _walk(room: Room) -> Iterator[tuple[Agreement, Signers, bytes]]:
+    """Every version, who must sign it, and its canonical form."""
+    before: Agreement | None = None
+    now = Standing(0, 0, {})
+    for agreement in (*(v.agreement for v in room.history), room.agreement):
+        content = canonical(agreement)
+        if before is None:
+            needed, now = (
+                Signers(frozenset(m.name for m in agreement.members), frozenset()),
+                Standing.first(agreement, content),
+            )
+        elif agreement.id != before.id:  # wrong, as `problems` says
+            needed = Signers(frozenset(m.name for m in agreement.members), frozenset())
+        else:
+            needed, now = now.next(before, agreement, content)
+        yield agreement, needed, content
+        before = agreement
 
 
 def verify(room: Room) -> None:
@@ -101,15 +166,15 @@ def verify(room: Room) -> None:
         raise RoomError(f"room {room.agreement.name!r} is not in force: " + "; ".join(found))
 
 
-def _chain(before: Agreement | None, agreement: Agreement) -> list[str]:
-    """What is wrong with an agreement's place in the chain of versions."""
+def _chain(before: Agreement | None, hash_: str | None, agreement: Agreement) -> list[str]:
+    """What is wrong with an agreement's place in the chain of versions; `hash_` is of the one before."""
     if before is None:
         if agreement.version == 1:
             return []
         return [f"it is version {agreement.version}, and the versions before it are not in the file"]
     if agreement.id != before.id:
         return ["it belongs to another room than the version before it"]
-    if agreement.version != before.version + 1 or agreement.previous != agreement_hash(before):
+    if agreement.version != before.version + 1 or agreement.previous != hash_:
         expected = before.version + 1
         return [
             f"it does not continue version {before.version}: number it {expected} and name that one's hash"
@@ -119,10 +184,15 @@ def _chain(before: Agreement | None, agreement: Agreement) -> list[str]:
     return []
 
 
-def _version(before: Agreement | None, agreement: Agreement, signatures: Iterable[Signature]) -> list[str]:
+def _version(
+    before: Agreement | None,
+    agreement: Agreement,
+    signatures: Iterable[Signature],
+    needed: Signers,
+    message: bytes,
+) -> list[str]:
     """What is wrong with the signatures of one version."""
     found: list[str] = []
-    message = _message(agreement)
     given = list(signatures)
     for (name, _), times in Counter((s.member, s.key) for s in given).items():
         if times > 1:
@@ -139,22 +209,17 @@ def _version(before: Agreement | None, agreement: Agreement, signatures: Iterabl
             )
     found.extend(
         f"{name!r} has not signed yet" + (" with its key of the version before" if old else "")
-        for name, old in _missing(before, agreement, given)
+        for name, old in _missing(before, agreement, given, needed)
     )
     return found
 
 
 def _missing(
-    before: Agreement | None, agreement: Agreement, signatures: Iterable[Signature]
+    before: Agreement | None, agreement: Agreement, signatures: Iterable[Signature], needed: Signers
 ) -> list[tuple[str, bool]]:
     """Who still has to sign, and whether with the key of the version before."""
     signed = {(s.member, s.key) for s in signatures}
-    if before is None:
-        current, previous = {m.name for m in agreement.members}, frozenset[str]()
-    else:
-        signers = must_sign(before, agreement)
-        current, previous = set(signers.current), signers.previous
     order = dict.fromkeys(m.name for a in (agreement, before) if a is not None for m in a.members)
-    return [(name, False) for name in order if name in current and (name, None) not in signed] + [
-        (name, True) for name in order if name in previous and (name, "previous") not in signed
+    return [(name, False) for name in order if name in needed.current and (name, None) not in signed] + [
+        (name, True) for name in order if name in needed.previous and (name, "previous") not in signed
     ]

@@ -10,7 +10,7 @@ from hitoku.room.agreement import Agreement, Room, SignedVersion
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.signing import problems
 
-__all__ = ["continues", "newest_in_force", "revise"]
+__all__ = ["continues", "hashes", "newest_in_force", "revise"]
 
 
 def revise(room: Room, change: dict[str, Any]) -> Room:
@@ -43,6 +43,12 @@ def newest_in_force(room: Room) -> Room:
         return room
     last = room.history[-1]
     return Room(agreement=last.agreement, signatures=last.signatures, history=room.history[:-1])
+
+
+def hashes(room: Room) -> frozenset[str]:
+    """The hashes of all versions of a room: each version names the one before."""
+    named = (v.agreement.previous for v in room.history)
+    return frozenset(h for h in (*named, room.agreement.previous, agreement_hash(room.agreement)) if h)
 
 
 def continues(room: Room, known: Agreement) -> None:

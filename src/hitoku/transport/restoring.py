@@ -5,12 +5,17 @@ It asks which head of its ledger each keeps. These heads carry its own signature
 that a member keeps an old one, or none, proves nothing, which is why what is lost is charged at the most
 (docs/decisions/0018-restore.md). Once it has said in its ledger which heads it can no longer continue, it
 gives the others that entry with its proof, so that their operators can accept it.
+
+A member whose node was moved tells them which copy goes on (`hitoku.room.arrivals`), and goes on when all of
+them have kept that. Each answers with what it keeps: where that is another copy, it carries this member's
+own signature, so nobody can make one up either.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -19,25 +24,29 @@ from hitoku import limits
 from hitoku.errors import PeerError, Refusal, RoomError
 from hitoku.ports import Peers
 from hitoku.room.agreement import Agreement, Room
-from hitoku.room.heads import signed_ever
+from hitoku.room.arrivals import Arrival, keep
+from hitoku.room.heads import member_signed, signed_ever
 from hitoku.room.ledger import Head, Inclusion
 from hitoku.room.records import Records
 from hitoku.transport.messages import Message, read
 
 __all__ = [
     "RESTORE_KINDS",
+    "Arrived",
+    "ArrivedKept",
     "KnownGiven",
     "KnownRequest",
     "LossGiven",
     "LossRequest",
     "answer",
+    "arrive",
     "check_restored",
     "known_heads",
     "loss_of",
     "missing_of",
 ]
 
-RESTORE_KINDS: Final = frozenset({"hitoku/known-head/1", "hitoku/restore-proof/1"})
+RESTORE_KINDS: Final = frozenset({"hitoku/known-head/1", "hitoku/restore-proof/1", "hitoku/arrived/1"})
 _PROOF_BYTES: Final = 64 * 1024
 
 
@@ -67,8 +76,22 @@ class LossGiven(Message):
     proof: Annotated[str, Field(max_length=_PROOF_BYTES)] | None
 
 
-def answer(records: Records, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a KnownRequest or LossRequest.
+class Arrived(Message):
+    """Any to any: my ledger goes on here; an `Arrival` in JSON."""
+
+    kind: Literal["hitoku/arrived/1"] = "hitoku/arrived/1"
+    arrival: Annotated[str, Field(max_length=limits.MAX_LEDGER_HEAD_BYTES)]
+
+
+class ArrivedKept(Message):
+    """The arrival that is kept of the sender, which may be another one."""
+
+    kind: Literal["hitoku/arrived-kept/1"] = "hitoku/arrived-kept/1"
+    arrival: Annotated[str, Field(max_length=limits.MAX_LEDGER_HEAD_BYTES)]
+
+
+def answer(records: Records, agreement: Agreement, sender: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a KnownRequest, a LossRequest or an Arrived.
 
     Raises:
         PeerError: the message is malformed.
@@ -77,6 +100,12 @@ def answer(records: Records, sender: str, message: Mapping[str, Any]) -> dict[st
         read(KnownRequest, message, sender)
         head = records.peer_head(sender)
         return KnownGiven(head=None if head is None else head.to_bytes().decode()).model_dump(mode="json")
+    if message["kind"] == "hitoku/arrived/1":
+        text = read(Arrived, message, sender).arrival
+        arrival = _arrival(text, (records.room, sender), member_signed(agreement))
+        if arrival is None:
+            raise PeerError(f"what {sender!r} says of its arrival does not hold")
+        return ArrivedKept(arrival=keep(records.store, arrival).to_text()).model_dump(mode="json")
     read(LossRequest, message, sender)
     seq = records.loss()
     proof = None if seq is None else json.dumps(records.ledger.prove(seq).to_dict())
@@ -132,12 +161,18 @@ def missing_of(records: Records, heads: Iterable[Head | None]) -> int:
 def check_restored(records: Records, room: Room, peers: Peers) -> None:
     """Refuse where this member's ledger is closed since it was restored, and say by how much it is behind.
 
+    One that was moved here goes on, if all others can be told so now.
+
     Raises:
-        Refusal: ``RESTORED_BEHIND``, ``MOVED_AWAY`` or ``LEDGER_FORKED``.
+        Refusal: ``RESTORED_BEHIND``, ``MOVED_AWAY``, ``NOT_ARRIVED``, ``MOVED_TWICE`` or ``LEDGER_FORKED``.
     """
     closed = records.ledger.restored()
     if closed is None:
         return
+    if closed.state == "arriving":
+        with suppress(PeerError):
+            arrive(records, room, peers)
+            return
     if closed.state == "restored" and closed.missing is None:
         try:
             heads = known_heads(room, peers, [m.name for m in room.agreement.members])
@@ -147,6 +182,53 @@ def check_restored(records: Records, room: Room, peers: Peers) -> None:
         else:
             records.note_missing(closed)
     raise closed.refusal(records.member)
+
+
+def arrive(records: Records, room: Room, peers: Peers) -> None:
+    """Tell all other members that this member's ledger was moved here; when all keep that, it goes on.
+
+    Raises:
+        PeerError: one cannot be reached, or gave what this member never signed. It stays closed then.
+        Refusal: ``MOVED_TWICE``: another copy of it goes on, or did; ``LEDGER_FORKED``. From now on this one
+            is as one that was restored from a plain backup.
+    """
+    closed = records.ledger.restored()
+    if closed is None or closed.state != "arriving":
+        return
+    members = [m.name for m in room.agreement.members if m.name != peers.me]
+    missing = missing_of(records, known_heads(room, peers, members).values())
+    mine, other = records.ledger.arrival(closed), ""
+    signed = signed_ever(room)
+    for member in () if missing else members:
+        reply = peers.call(member, Arrived(arrival=mine.to_text()).model_dump(mode="json"))
+        kept = _arrival(read(ArrivedKept, reply, member).arrival, (mine.room, mine.member), signed)
+        if kept is None or kept.size < mine.size:
+            raise PeerError(f"{member!r} keeps an arrival that this member never signed")
+        if (kept.size, kept.instance) != (mine.size, mine.instance):
+            other = member
+            break
+    if not missing and not other:
+        records.arrived(closed)
+        return
+    records.arrived_twice(closed, missing)
+    seen = f"{other!r} knows another copy" if other else f"others have seen {missing} more entries of it"
+    raise Refusal(
+        "MOVED_TWICE",
+        f"the ledger of {records.member!r} was moved, and goes on elsewhere already: {seen}",
+        owner=records.member,
+        remedy="if the other node runs, delete this one. If it is gone for good, go on from this one as from "
+        "a backup: `hitoku node restore --to DIR --accept-loss`",
+    )
+
+
+def _arrival(text: str, whose: tuple[str, str], signed: Any) -> Arrival | None:
+    """An arrival in a room, of a member, that it signed; None where it is none."""
+    try:
+        arrival = Arrival.from_text(text)
+    except RoomError:
+        return None
+    holds = signed(arrival.member, arrival.message(), arrival.signature)
+    return arrival if (arrival.room, arrival.member) == whose and holds else None
 
 
 def loss_of(agreement: Agreement, room: Room, peers: Peers, member: str) -> Inclusion:

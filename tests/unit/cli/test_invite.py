@@ -106,6 +106,8 @@ def test_an_inviter_that_is_not_there_is_said(place, inviter, hitoku, tmp_path):
     file = tmp_path / "invitation"
     hitoku("room", "invite", inviter, "--as", "agency", "--url", "https://127.0.0.1:1", "--to", file)
     code, _, err = hitoku("room", "join", tmp_path / "agency", file)
+    assert (code, "is in no network that addresses from others may be in" in err) == (4, True)
+    code, _, err = hitoku("room", "join", tmp_path / "agency", file, "--network", "127.0.0.0/8")
     assert (code, "cannot be reached at https://127.0.0.1:1" in err) == (8, True)
     kept = next((tmp_path / "agency" / "joining").glob("*.invitation"))
     assert kept.stat().st_mode & 0o077 == 0

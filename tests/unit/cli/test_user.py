@@ -46,7 +46,7 @@ def test_the_first_user(
     assert found is not None
     assert found.abilities == frozenset({May.ASK, May.ADMINISTER})
     entering.known_cookie(node, found.id)
-    assert (node.node.directory.path / "console.key").stat().st_mode & 0o777 == 0o600
+    assert (node.node.directory.path / "console-sealing.key").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_password_is_made_and_shown_once(node: Context, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +99,9 @@ def test_disable_and_token(node: Context, capsys: pytest.CaptureFixture[str]) ->
     user = sessions.of_token(node, said["token"])
     assert user is not None
     assert user.abilities == frozenset({May.ASK})
+    assert call(node, capsys, "password", "ann", "--make-password")[0] == 0
+    assert sessions.of_token(node, said["token"]) is None  # it may be that of who had the old password
+    code, said = call(node, capsys, "token", "ann", "--ability", "ask", "--days", "2")
     assert call(node, capsys, "disable", "ann")[0] == 0
     assert sessions.of_token(node, said["token"]) is None
     assert call(node, capsys, "token", "ann")[0] == 4

@@ -6,11 +6,15 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from hitoku.console.work import looking
 from hitoku.console.work.looking import look
+from hitoku.errors import InputError
 
 
 def guesses(found: dict[str, object]) -> dict[str, object]:
@@ -58,3 +62,47 @@ def test_what_columns_of_parquet_are(tmp_path: Path) -> None:
     assert [c["distinct"] for c in found["columns"]] == [2, 1, 1, 3, 2, 1, 1, 2, 2]
     assert [c["nulls"] for c in found["columns"]] == [1, 0, 0, 0, 1, 0, 0, 1, 0]
     assert not any(c["more"] for c in found["columns"])
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the process is asked from now on."""
+    asked: list[dict[str, Any]] = []
+    process = looking._asked
+
+    def ask(request: dict[str, Any]) -> bytes:
+        asked.append(request)
+        return process(request)
+
+    monkeypatch.setattr(looking, "_asked", ask)
+    return asked
+
+
+def test_what_was_said_of_a_file_is_said_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = counted(monkeypatch)
+    (tmp_path / "a.csv").write_text("n,m\n1,2\n")
+    look("a.csv", tmp_path, profile=True, upload=True)
+    (tmp_path / "b.csv").hardlink_to(tmp_path / "a.csv")  # as an upload gets its name
+    found = look("b.csv", tmp_path, profile=True)
+    assert (found["name"], guesses(found)) == ("b.csv", {"n": "bigint", "m": "bigint"})
+    look("a.csv", tmp_path)
+    assert len(asked) == 1
+    # The first rows are asked for each time, and are not in what is remembered.
+    assert look("a.csv", tmp_path, profile=True, sample=True)["sample"] == [["1", "2"]]
+    assert len(asked) == 2
+    assert "sample" not in look("a.csv", tmp_path, profile=True)
+    (tmp_path / "a.csv").write_text("n,m\nx,2\n")
+    assert guesses(look("a.csv", tmp_path, profile=True)) == {"n": "string", "m": "bigint"}
+    assert len(asked) == 3
+
+
+def test_what_is_wrong_with_a_file_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = counted(monkeypatch)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    for _ in range(2):
+        with pytest.raises(InputError):
+            look("a.parquet", tmp_path)
+    assert len(asked) == 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import zipfile
@@ -93,7 +94,7 @@ def test_what_was_there_is_there_again_and_closed(member, place, clock, tmp_path
 @pytest.mark.parametrize("what", ["abort", "settle", "fail", "predict", "beside"])
 def test_nothing_at_all_is_written_to_a_closed_ledger(member, place, clock, tmp_path, what):
     backup(member, tmp_path / "b.zip", clock)
-    restore(tmp_path / "b.zip", tmp_path / "again", clock)
+    restore(tmp_path / "b.zip", tmp_path / "again", clock, key=member.keys().public_key())
     shutil.copy(member.key_file, tmp_path / "again" / "member.key")
     records = MemberDirectory.open(tmp_path / "again").records(ROOM, clock)
     before = records.ledger.size()
@@ -119,11 +120,43 @@ def test_a_moved_node_goes_on_there_and_not_here(member, place, clock, tmp_path)
     with zipfile.ZipFile(tmp_path / "b.zip") as one, zipfile.ZipFile(tmp_path / "c.zip") as two:
         parts = [name for name in one.namelist() if name.startswith("tables/")]
         assert [one.read(name) for name in parts] == [two.read(name) for name in parts]
-    restore(tmp_path / "b.zip", tmp_path / "again", clock)
+    restore(tmp_path / "b.zip", tmp_path / "again", clock, key=member.keys().public_key())
     shutil.copy(member.key_file, tmp_path / "again" / "member.key")
     records = MemberDirectory.open(tmp_path / "again").records(ROOM, clock)
+    with pytest.raises(Refusal) as caught:
+        records.reserve(run(3), place.agreement)
+    assert caught.value.code == "NOT_ARRIVED"
+    with pytest.raises(Refusal):  # it would be two copies that do not know of each other
+        backup(MemberDirectory.open(tmp_path / "again"), tmp_path / "d.zip", clock, move=True)
+    closed = records.ledger.restored()
+    assert closed is not None
+    assert records.arrived(closed) is not None
+    assert records.arrived(closed) is None
     records.reserve(run(3), place.agreement)
     assert records.ledger.verify(member_signed(place.agreement)) > 0
+
+
+def test_a_backup_that_somebody_made_up_is_not_restored(member, place, clock, tmp_path, passphrase):
+    """Whoever holds an archive can make another one, signed by a key of its own."""
+    backup(member, tmp_path / "b.zip", clock, passphrase=passphrase)
+    with zipfile.ZipFile(tmp_path / "b.zip") as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    thief = place.members["host"].keys()
+    manifest["key"] = thief.public_key()
+    content = json.dumps(manifest).encode()
+    signature = base64.b64encode(thief.sign(b"hitoku/backup/1\n" + content))
+    _edited(tmp_path / "b.zip", tmp_path / "bad.zip", {"manifest.json": content, "manifest.sig": signature})
+    to = tmp_path / "again"
+    with pytest.raises(InputError, match="nothing tells whose the backup is"):
+        restore(tmp_path / "b.zip", to, clock)
+    with pytest.raises(InputError, match="another key than the one named"):
+        restore(tmp_path / "bad.zip", to, clock, key=member.keys().public_key())
+    with pytest.raises(SecretError, match="not the one that signed it"):
+        restore(tmp_path / "bad.zip", to, clock, passphrase=passphrase)
+    with pytest.raises(InputError, match="another key than the one named"):
+        restore(tmp_path / "b.zip", to, clock, passphrase=passphrase, key=thief.public_key())
+    assert not to.exists()
+    restore(tmp_path / "b.zip", to, clock, passphrase=passphrase, key=member.keys().public_key())
 
 
 def test_no_key_and_no_plain_row_is_in_a_backup(member, clock, tmp_path, passphrase):
@@ -137,7 +170,7 @@ def test_no_key_and_no_plain_row_is_in_a_backup(member, clock, tmp_path, passphr
         assert b"c2VjcmV0LXNoYXJlZA" not in content
         assert b"PLANTED-ROW" not in content
         assert b"correct horse" not in content
-    restore(tmp_path / "plain.zip", tmp_path / "again", clock)
+    restore(tmp_path / "plain.zip", tmp_path / "again", clock, key=member.keys().public_key())
     assert not (tmp_path / "again" / "member.key").exists()
 
 
@@ -178,7 +211,7 @@ def test_an_altered_backup_is_refused_whole(member, clock, tmp_path, name, how):
     changed = content.replace(b"registry", b"airport!") if b"registry" in content else content[:-2] + b"00"
     _edited(tmp_path / "b.zip", tmp_path / "bad.zip", {name: changed if how == "changed" else None})
     with pytest.raises(InputError, match="nothing was restored"):
-        restore(tmp_path / "bad.zip", tmp_path / "again", clock)
+        restore(tmp_path / "bad.zip", tmp_path / "again", clock, key=member.keys().public_key())
     assert sorted(p.name for p in tmp_path.iterdir() if "again" in p.name) == []
 
 
@@ -189,7 +222,6 @@ def test_an_altered_backup_is_refused_whole(member, clock, tmp_path, name, how):
 )
 def test_a_part_that_leads_elsewhere_is_refused_even_if_signed(member, clock, tmp_path, name):
     """Signed by the member's key, too: whoever made the archive is not trusted with where it is unpacked."""
-    import base64
     import hashlib
 
     backup(member, tmp_path / "b.zip", clock)
@@ -201,7 +233,7 @@ def test_a_part_that_leads_elsewhere_is_refused_even_if_signed(member, clock, tm
     edit: dict[str, bytes | None] = {"manifest.json": content, "manifest.sig": signature}
     _edited(tmp_path / "b.zip", tmp_path / "bad.zip", edit, {name: b"x"})
     with pytest.raises(InputError, match="nothing was restored"):
-        restore(tmp_path / "bad.zip", tmp_path / "in" / "again", clock) if (
+        restore(tmp_path / "bad.zip", tmp_path / "in" / "again", clock, key=member.keys().public_key()) if (
             (tmp_path / "in").mkdir() is None
         ) else None
     assert list((tmp_path / "in").iterdir()) == []
@@ -214,7 +246,7 @@ def test_a_cut_archive_and_another_file_are_refused(member, clock, tmp_path):
     for number, bad in enumerate([content[:-30], content[: len(content) // 2], b"", b"PK\x03\x04"]):
         (tmp_path / f"{number}.zip").write_bytes(bad)
         with pytest.raises(InputError, match="nothing was restored"):
-            restore(tmp_path / f"{number}.zip", tmp_path / "again", clock)
+            restore(tmp_path / f"{number}.zip", tmp_path / "again", clock, key=member.keys().public_key())
 
 
 def test_nothing_is_overwritten(member, clock, tmp_path):
@@ -224,7 +256,7 @@ def test_nothing_is_overwritten(member, clock, tmp_path):
     assert (tmp_path / "b.zip").read_bytes() == b"mine"
     backup(member, tmp_path / "c.zip", clock)
     with pytest.raises(InputError, match="is there already"):
-        restore(tmp_path / "c.zip", member.path, clock)
+        restore(tmp_path / "c.zip", member.path, clock, key=member.keys().public_key())
 
 
 def test_a_newer_schema_is_refused(member, clock, tmp_path, monkeypatch):
@@ -232,7 +264,7 @@ def test_a_newer_schema_is_refused(member, clock, tmp_path, monkeypatch):
     backup(member, tmp_path / "b.zip", clock)
     monkeypatch.undo()
     with pytest.raises(RoomError, match="schema 9999"):
-        restore(tmp_path / "b.zip", tmp_path / "again", clock)
+        restore(tmp_path / "b.zip", tmp_path / "again", clock, key=member.keys().public_key())
 
 
 def test_what_was_under_way_is_ended_and_data_keys_are_revoked(member, place, clock, tmp_path):
@@ -250,7 +282,7 @@ def test_what_was_under_way_is_ended_and_data_keys_are_revoked(member, place, cl
              "state": "live", "wrapped": b"wrapped-key", "created": "2026"},
         )  # fmt: skip
     backup(member, tmp_path / "b.zip", clock)
-    restore(tmp_path / "b.zip", tmp_path / "again", clock)
+    restore(tmp_path / "b.zip", tmp_path / "again", clock, key=member.keys().public_key())
     found = rows(MemberDirectory.open(tmp_path / "again"))
     assert [row[4] for row in found["jobs"]] == ["failed"]
     assert [(row[6], row[7]) for row in found["broker_keys"]] == [("revoked", None)]
@@ -261,7 +293,7 @@ def test_what_was_under_way_is_ended_and_data_keys_are_revoked(member, place, cl
 def test_a_closed_node_is_not_moved_but_backed_up(member, clock, tmp_path):
     """A restored node that nobody opened must not get rid of its mark by being moved."""
     backup(member, tmp_path / "b.zip", clock)
-    restore(tmp_path / "b.zip", tmp_path / "again", clock)
+    restore(tmp_path / "b.zip", tmp_path / "again", clock, key=member.keys().public_key())
     shutil.copy(member.key_file, tmp_path / "again" / "member.key")
     again = MemberDirectory.open(tmp_path / "again")
     with pytest.raises(Refusal) as caught:
@@ -269,7 +301,7 @@ def test_a_closed_node_is_not_moved_but_backed_up(member, clock, tmp_path):
     assert caught.value.code == "RESTORED_BEHIND"
     assert not (tmp_path / "c.zip").exists()
     backup(again, tmp_path / "c.zip", clock)
-    restore(tmp_path / "c.zip", tmp_path / "third", clock)
+    restore(tmp_path / "c.zip", tmp_path / "third", clock, key=member.keys().public_key())
     records = MemberDirectory.open(tmp_path / "third").records(ROOM, clock)
     assert records.ledger.restored() is not None
 
@@ -284,7 +316,7 @@ def test_room_files_come_along_wherever_they_are(member, place, clock, tmp_path,
     NodeSettings.made(settings, "x").write(member.path)
     backup(member, tmp_path / "b.zip", clock)
     (tmp_path / "elsewhere").mkdir()
-    restore(tmp_path / "b.zip", tmp_path / "elsewhere" / "again", clock)
+    restore(tmp_path / "b.zip", tmp_path / "elsewhere" / "again", clock, key=member.keys().public_key())
     again = tmp_path / "elsewhere" / "again"
     found = NodeSettings.open(again).room_files(again)
     assert [load_room(path).agreement for path in found] == [place.agreement]

@@ -76,6 +76,30 @@ def test_a_job_runs_once_at_a_time_and_tells_where_it_stands(jobs, shelf, clock)
     assert work.done == [RUN]
 
 
+def test_two_who_start_a_job_at_the_same_moment_start_one_thread(jobs, shelf, clock, monkeypatch) -> None:
+    """A request does, and so does the node after it took up a new version of the room."""
+    add(jobs, clock)
+    work = Worked(jobs)
+    runner = JobRunner(lambda: jobs, shelf, work, lambda job: True, lambda job: True)
+
+    class Late(threading.Thread):
+        """One that somebody else comes before."""
+
+        def start(self) -> None:
+            other = plain(target=runner.start, args=(RUN,))
+            other.start()
+            other.join(0.3)
+            super().start()
+
+    plain = threading.Thread
+    monkeypatch.setattr("hitoku.node.jobs.threading", SimpleNamespace(Thread=Late, Event=threading.Event))
+    runner.start(RUN)
+    monkeypatch.undo()
+    work.may_end.set()
+    assert runner.wait(SECONDS)
+    assert work.done == [RUN]
+
+
 @pytest.mark.parametrize(("part", "state"), [(Part.LEAD, JobState.FAILED), (Part.PARTNER, JobState.FAILED)])
 def test_a_job_that_fails_is_over_and_wiped(jobs, shelf, clock, part, state) -> None:
     add(jobs, clock, part)

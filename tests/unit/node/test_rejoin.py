@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,12 +23,13 @@ from hitoku.node.rejoin import _check_time, _compared, _said
 from hitoku.node.restore import restore
 from hitoku.ports import NoProgress
 from hitoku.room import store as tables
+from hitoku.room.arrivals import Arrival, keep
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.ledger import EntryKind, Head
 from hitoku.room.restored import Restored
 from hitoku.transport.heads import exchange_heads
 from hitoku.transport.in_process import InProcessNetwork
-from hitoku.transport.restoring import check_restored, loss_of
+from hitoku.transport.restoring import Arrived, ArrivedKept, arrive, check_restored, loss_of
 
 
 def _accounts(data: dict[str, Any]) -> None:
@@ -59,7 +62,9 @@ class World:
         member = self.place.members["registry"]
         key = member.key_file.read_bytes()
         shutil.rmtree(member.path)
-        restore(self.path / "b.zip", member.path, self.clock)
+        restore(
+            self.path / "b.zip", member.path, self.clock, key=self.place.room.agreement.member("registry").key
+        )
         member.key_file.write_bytes(key)
         member.key_file.chmod(0o600)
         again = MemberDirectory.open(member.path)
@@ -67,6 +72,27 @@ class World:
             held.pop("registry", None)
         self.nodes["registry"] = LocalNode(again, self.place.room, self.network, self.clock, NoProgress())
         return self.nodes["registry"]
+
+    def moved(self) -> None:
+        """Close the registry's node, and have its archive and key."""
+        member = self.place.members["registry"]
+        self.key = member.key_file.read_bytes()
+        backup(member, self.path / "moved.zip", self.clock, move=True)
+
+    def arriving(self, name: str) -> LocalNode:
+        """The registry's node from that archive, as one of several copies; it is the one that is reached."""
+        member = self.place.room.agreement.member("registry")
+        restore(self.path / "moved.zip", self.path / name, self.clock, key=member.key)
+        (self.path / name / "member.key").write_bytes(self.key)
+        (self.path / name / "member.key").chmod(0o600)
+        return self.reached(self.path / name)
+
+    def reached(self, path) -> LocalNode:
+        for held in (self.network._handlers, self.network._shelves):
+            held.pop("registry", None)
+        node = LocalNode(MemberDirectory.open(path), self.place.room, self.network, self.clock, NoProgress())
+        self.nodes["registry"] = node
+        return node
 
     def compared(self, accept: bool):
         node = self.nodes["registry"]
@@ -238,3 +264,137 @@ def test_a_mark_that_cannot_be_read_stays_a_mark(world, clock):
 
 
 assert deepcopy(AGREEMENT)["id"] == ROOM
+
+
+def test_a_moved_node_goes_on_when_all_others_know(world, clock, monkeypatch):
+    world.moved()
+    node = world.arriving("one")
+    size = node.records.ledger.size()
+    silent = _without(node, monkeypatch, "host")
+    with pytest.raises(PeerError):
+        world.compared(accept=False)
+    with pytest.raises(Refusal) as caught:
+        check_restored(node.records, node.room, node.peers)
+    assert caught.value.code == "NOT_ARRIVED"
+    with pytest.raises(Refusal) as caught:
+        node.records.reserve(charged(2), world.place.agreement)
+    assert caught.value.code == "NOT_ARRIVED"
+    silent.clear()
+    check_restored(node.records, node.room, node.peers)  # as with its first consent
+    node.records.reserve(charged(2), world.place.agreement)
+    world.seen()
+    entry = next(node.records.ledger.entries(0, EntryKind.RESTORE))
+    assert (entry.seq, entry.body["stage"], entry.body["entries"]) == (size, "arrived", size)
+    assert not world.compared(accept=False).closed
+    # And once more, to another place.
+    (world.path / "moved.zip").unlink()
+    backup(MemberDirectory.open(world.path / "one"), world.path / "moved.zip", clock, move=True)
+    world.arriving("two")
+    assert not world.compared(accept=False).closed
+    world.seen()
+
+
+def test_a_moved_node_does_not_go_on_twice(world, clock):
+    """Two nodes of one key would each have all of its budgets, until somebody has seen a ledger of both."""
+    world.moved()
+    one = world.arriving("one")
+    check_restored(one.records, one.room, one.peers)
+    two = world.arriving("two")
+    with pytest.raises(Refusal) as caught:
+        check_restored(two.records, two.room, two.peers)
+    assert caught.value.code == "MOVED_TWICE"
+    with pytest.raises(Refusal) as caught:  # and from now on nothing of it
+        two.records.reserve(charged(2), world.place.agreement)
+    assert caught.value.code == "RESTORED_BEHIND"
+    world.reached(world.path / "one").records.reserve(charged(2), world.place.agreement)
+    world.seen()
+    # One that comes later still, when others have seen entries that its archive lacks.
+    three = world.arriving("three")
+    with pytest.raises(Refusal, match="others have seen 4 more entries") as caught:
+        check_restored(three.records, three.room, three.peers)
+    assert caught.value.code == "MOVED_TWICE"
+    # Where the other is gone for good, it goes on as from a plain backup: what may be lost is spent.
+    with pytest.raises(Refusal, match="may still hold"):
+        world.compared(accept=True)
+    clock.pass_seconds(1000)
+    assert world.compared(accept=True).missing == 4
+    assert three.records.accounts(world.place.agreement)[0].left.rho == 0
+
+
+def test_two_copies_that_come_at_once_do_not_both_go_on(world):
+    world.moved()
+    one = world.arriving("one")
+    two = world.arriving("two")
+    nodes, errors = [one, two], []
+    barrier = threading.Barrier(2)
+
+    def come(node) -> None:
+        barrier.wait()
+        try:
+            arrive(node.records, node.room, node.peers)
+        except Refusal as refusal:
+            errors.append(refusal.code)
+
+    threads = [threading.Thread(target=come, args=(node,)) for node in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    going = [node for node in nodes if node.records.ledger.restored() is None]
+    assert len(going) <= 1
+    assert errors == ["MOVED_TWICE"] * (2 - len(going))
+
+
+@pytest.mark.parametrize("what", ["signature", "size", "room", "nothing"])
+def test_a_member_cannot_make_up_that_another_copy_goes_on(world, monkeypatch, what):
+    """Else it could close a moved node, and cost it what its accounts have left."""
+    world.moved()
+    node = world.arriving("one")
+    mine = node.records.ledger.arrival(node.records.ledger.restored())
+    forged = {
+        "signature": replace(mine, instance="0" * 32),
+        "size": replace(mine, size=mine.size + 1),
+        "room": Arrival.made(node._directory.keys(), "another", "registry", mine.size, "0" * 32),
+        "nothing": None,
+    }[what]
+    text = "{}" if forged is None else forged.to_text()
+    call = type(node.peers).call
+
+    def said(self, member, message):
+        if message["kind"] == "hitoku/arrived/1" and member == "host":
+            return ArrivedKept(arrival=text).model_dump(mode="json")
+        return call(self, member, message)
+
+    monkeypatch.setattr(type(node.peers), "call", said)
+    with pytest.raises(PeerError, match="never signed"):
+        arrive(node.records, node.room, node.peers)
+    closed = node.records.ledger.restored()
+    assert closed is not None
+    assert closed.state == "arriving"
+
+
+def test_nobody_says_that_another_member_moved(world):
+    world.moved()
+    node = world.arriving("one")
+    mine = node.records.ledger.arrival(node.records.ledger.restored())
+    host = world.nodes["host"]
+    for text in (mine.to_text(), replace(mine, member="airport").to_text(), "x", "{}"):
+        with pytest.raises(PeerError, match="does not hold"):
+            host.handle("airport", Arrived(arrival=text).model_dump(mode="json"))
+    later = Arrival.made(node._directory.keys(), mine.room, mine.member, mine.size + 5, "1" * 32)
+    assert keep(host.records.store, later) == later
+    assert keep(host.records.store, mine) == later  # an older one changes nothing
+    assert keep(host.records.store, replace(later, instance="2" * 32)) == later
+
+
+def _without(node, monkeypatch, name: str) -> set[str]:
+    """Members that do not answer; may be changed."""
+    silent, call = {name}, type(node.peers).call
+
+    def asked(self, member, message):
+        if member in silent:
+            raise PeerError("it does not answer")
+        return call(self, member, message)
+
+    monkeypatch.setattr(type(node.peers), "call", asked)
+    return silent

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of what a request computes may go on at once, of one user and of all."""
+"""How much of what a request computes, or asks other members, may go on at once: of one user and of all.
+
+Another member's node may take its time to answer, or for ever not: a user who opens such pages again and
+again would else hold all threads that serve pages.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fastapi import Depends, Request
+
 from hitoku import limits
 from hitoku.console.context import Context
 from hitoku.console.failing import Slow
+from hitoku.console.guard import signed_in
 from hitoku.console.users import User
 
-__all__ = ["busy"]
+__all__ = ["PEERS", "bounded", "busy"]
 
 _FIRST = threading.Lock()
 _PART = "api-busy"
@@ -46,3 +53,18 @@ def busy(context: Context, user: User) -> Iterator[None]:
             going.of[user.id] -= 1
             if not going.of[user.id]:
                 del going.of[user.id]
+
+
+def bounded(request: Request) -> Iterator[None]:
+    """A dependency of routes that ask other members: `busy` from before the route until it is done.
+
+    Raises:
+        NotSignedIn: nobody is.
+        Slow: as `busy`.
+    """
+    with busy(request.app.state.context, signed_in(request)):
+        yield
+
+
+PEERS = [Depends(bounded)]
+"""The `dependencies` of such a route."""

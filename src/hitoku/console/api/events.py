@@ -10,15 +10,15 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from hitoku import limits
 from hitoku.console.api.asks import AskId, shown
 from hitoku.console.api.shapes import ERRORS, SIGNED_IN, RoomId, errors
 from hitoku.console.context import Context
-from hitoku.console.failing import Slow
 from hitoku.console.guard import need
 from hitoku.console.render import context_of
+from hitoku.console.streams import Stream
 from hitoku.console.users import May, User
 from hitoku.console.work.asks import Seen, asks_of
 
@@ -26,9 +26,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["asks"], dependencies=SIGNED_IN, responses={**ERRORS, **errors(404)})
 
-_PART: Final = "api-streams"
 _QUIET_SECONDS: Final = 15.0
-_AGAIN_SECONDS: Final = 10
 _EVENT: Final = {
     "type": "object",
     "properties": {
@@ -56,25 +54,16 @@ async def events(
     room: RoomId,
     ask: AskId,
     user: Annotated[User, Depends(need(May.ASK, May.AUDIT))],
-) -> StreamingResponse:
+) -> Stream:
     """For `EventSource` and programs; a comment comes every 15 seconds where nothing else does."""
     context = context_of(request)
     context.room(user, room)
     await run_in_threadpool(asks_of(context).find, user, ask, room)
-    open_: dict[str, int] = context.parts.setdefault(_PART, {})
-    mine = open_.get(user.id, 0)
-    if sum(open_.values()) >= limits.MAX_CONSOLE_STREAMS or mine >= max(1, limits.MAX_CONSOLE_STREAMS // 10):
-        raise Slow(_AGAIN_SECONDS)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    told = _told(context, user, room, ask, open_)
-    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
+    return Stream(context, user, _told(context, user, room, ask))
 
 
-async def _told(
-    context: Context, user: User, room: str, ask: str, open_: dict[str, int]
-) -> AsyncIterator[bytes]:
+async def _told(context: Context, user: User, room: str, ask: str) -> AsyncIterator[bytes]:
     asks, loop, news = asks_of(context), asyncio.get_running_loop(), asyncio.Event()
-    open_[user.id] = open_.get(user.id, 0) + 1
     stop = asks.watch(ask, lambda: _wake(loop, news))
     until = time.monotonic() + limits.CONSOLE_STREAM_SECONDS
     try:
@@ -91,9 +80,6 @@ async def _told(
                 yield b": nothing new\n\n"
     finally:
         stop()
-        open_[user.id] -= 1
-        if not open_[user.id]:
-            del open_[user.id]
 
 
 def _wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:

@@ -257,6 +257,7 @@ def _one(
         "noise": [] if answer is None else noise_sentences(answer, user.language),
         "stamp": None if answer is None else _stamp(answer),
         "plot": None if spec is None else plots.summary(spec),
+        "drawn": None if spec is None else plots.drawn(spec),
         "plot_column": column,
         "figures": [] if answer is None else plots.figures(answer),
         "can_draw": plots.can_draw(),
@@ -273,13 +274,15 @@ def _stamp(answer: Any) -> str | None:
 
 @router.get("/rooms/{room_id}/asks/{ask_id}/plot.json")
 def plot_data(request: Request, room_id: str, ask_id: str, user: Looker, column: Named = None) -> Response:
-    """The plot's specification with its data."""
+    """The plot's Vega-Lite specification with its data, to take along."""
     context = context_of(request)
     entry = context.room(user, room_id)
     spec = plots.plot(asks_of(context).answer(user, ask_id, entry.id), column)
     if spec is None:
         raise NotFound("the answer has no number to plot")
-    return JSONResponse(spec)
+    return JSONResponse(
+        spec, headers={"Content-Disposition": f'attachment; filename="plot-{ask_id[:12]}.json"'}
+    )
 
 
 @router.get("/rooms/{room_id}/asks/{ask_id}/export.{kind}")

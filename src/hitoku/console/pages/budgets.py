@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.posted import posted
@@ -39,7 +40,7 @@ def listed(request: Request, room: str, user: _Anybody) -> HTMLResponse:
     return _page(request, user, context.room(user, room))
 
 
-@router.post("/rooms/{room}/budgets/preview")
+@router.post("/rooms/{room}/budgets/preview", dependencies=PEERS)
 def previewed(request: Request, room: str, user: _Asker, form: _Posted) -> HTMLResponse:
     """What a question would cost; nothing is charged."""
     context = context_of(request)
@@ -109,7 +110,7 @@ def edit(request: Request, room: str, user: _Owner, unit: str = "") -> HTMLRespo
     return _form(request, user, entry, form, known=known is not None)
 
 
-@router.post("/rooms/{room}/budgets/edit")
+@router.post("/rooms/{room}/budgets/edit", dependencies=PEERS)
 def save(request: Request, room: str, user: _Owner, form: _Posted) -> Response:
     """Propose an account, or another size of it."""
     context = context_of(request)
@@ -125,7 +126,7 @@ def save(request: Request, room: str, user: _Owner, form: _Posted) -> Response:
     return _back(entry, done)
 
 
-@router.post("/rooms/{room}/budgets/close")
+@router.post("/rooms/{room}/budgets/close", dependencies=PEERS)
 def close(request: Request, room: str, user: _Owner, form: _Posted) -> Response:
     """Propose to close an account that no rule charges."""
     context = context_of(request)
@@ -145,7 +146,7 @@ def windows(request: Request, room: str, table: str, user: _Owner) -> HTMLRespon
     return _windows(request, user, entry, table, form)
 
 
-@router.post("/rooms/{room}/budgets/windows/{table}")
+@router.post("/rooms/{room}/budgets/windows/{table}", dependencies=PEERS)
 def save_windows(request: Request, room: str, table: str, user: _Owner, form: _Posted) -> Response:
     """Propose other numbers of questions."""
     context = context_of(request)

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.datastructures import FormData
 
 from hitoku import limits
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import NotFound, RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.pages.rooms import ABILITIES, PROTECTIONS, SETTINGS, Hash, Several, Text, failed, show, to
@@ -63,7 +64,7 @@ def _done(request: Request, user: User, room_id: str, work: Callable[[], object]
     return to(f"/rooms/{room_id}/draft?said={said}")
 
 
-@router.post("/rooms/{room_id}/draft/sign")
+@router.post("/rooms/{room_id}/draft/sign", dependencies=PEERS)
 def sign(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
     """Sign another member's proposal: the hash that was shown."""
     context = context_of(request)
@@ -72,7 +73,7 @@ def sign(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response
     )
 
 
-@router.post("/rooms/{room_id}/draft/decline")
+@router.post("/rooms/{room_id}/draft/decline", dependencies=PEERS)
 def decline(request: Request, room_id: str, user: Signer, agreed: Hash, reason: Text = "") -> Response:
     """Say no, and why."""
     context = context_of(request)
@@ -81,21 +82,28 @@ def decline(request: Request, room_id: str, user: Signer, agreed: Hash, reason: 
     )
 
 
-@router.post("/rooms/{room_id}/draft/send")
+@router.post("/rooms/{room_id}/draft/send", dependencies=PEERS)
 def send(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
     """Sign the own draft, and send it to the others."""
     context = context_of(request)
     return _done(request, user, room_id, lambda: drafts.give(context, user, room_id, agreed), "sent")
 
 
-@router.post("/rooms/{room_id}/draft/withdraw")
+@router.post("/rooms/{room_id}/draft/withdraw", dependencies=PEERS)
 def withdraw(request: Request, room_id: str, user: Drafter, agreed: Hash) -> Response:
     """Take the own proposal back."""
     context = context_of(request)
     return _done(request, user, room_id, lambda: drafts.withdraw(context, user, room_id, agreed), "withdrawn")
 
 
-@router.post("/rooms/{room_id}/draft/settle")
+@router.post("/rooms/{room_id}/draft/unsign", dependencies=PEERS)
+def unsign(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
+    """Take the signature of another member's proposal back."""
+    context = context_of(request)
+    return _done(request, user, room_id, lambda: drafts.unsign(context, user, room_id, agreed), "unsigning")
+
+
+@router.post("/rooms/{room_id}/draft/settle", dependencies=PEERS)
 def settle(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
     """Put the own proposal in force without waiting for who cannot be reached."""
     context = context_of(request)
@@ -131,7 +139,7 @@ def _edit(
     )  # fmt: skip
 
 
-@router.post("/rooms/{room_id}/draft/edit")
+@router.post("/rooms/{room_id}/draft/edit", dependencies=PEERS)
 def edited(request: Request, room_id: str, user: Signer, form: Fields) -> Response:
     """Propose other general terms."""
     context = context_of(request)
@@ -203,7 +211,7 @@ def _crosstab(
     )  # fmt: skip
 
 
-@router.post("/rooms/{room_id}/draft/crosstab")
+@router.post("/rooms/{room_id}/draft/crosstab", dependencies=PEERS)
 def crosstabbed(
     request: Request, room_id: str, user: Signer, form: Fields, tables: Several = None
 ) -> Response:

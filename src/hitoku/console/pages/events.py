@@ -17,13 +17,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
 
 from hitoku import limits
 from hitoku.console.context import Context
-from hitoku.console.failing import Slow
 from hitoku.console.guard import need
 from hitoku.console.render import context_of
+from hitoku.console.streams import Stream
 from hitoku.console.users import May, User
 from hitoku.console.work.asks import Asks, asks_of
 from hitoku.console.work.asks_words import progress_data
@@ -32,7 +31,6 @@ __all__ = ["router"]
 
 router = APIRouter()
 
-_PART: Final = "ask-streams"
 _TICK_SECONDS: Final = 1.0
 _PROCESS: Final = uuid.uuid4().hex[:8]
 """Numbers of events begin anew with each start of the node."""
@@ -45,31 +43,17 @@ async def events(
     ask_id: str,
     user: Annotated[User, Depends(need(May.ASK, May.AUDIT))],
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
-) -> StreamingResponse:
+) -> Stream:
     """The state of a question whenever it changes, until its end."""
     context = context_of(request)
     context.room(user, room_id)
     asks = await run_in_threadpool(asks_of, context)
     await run_in_threadpool(asks.find, user, ask_id, room_id)
-    open_: dict[str, int] = context.parts.setdefault(_PART, {})
-    each = max(1, limits.MAX_CONSOLE_STREAMS // 10)
-    if sum(open_.values()) >= limits.MAX_CONSOLE_STREAMS or open_.get(user.id, 0) >= each:
-        raise Slow(10)
-    return StreamingResponse(
-        _told(context, asks, user, room_id, ask_id, last_event_id, open_),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return Stream(context, user, _told(context, asks, user, room_id, ask_id, last_event_id))
 
 
 async def _told(
-    context: Context,
-    asks: Asks,
-    user: User,
-    room: str,
-    ask: str,
-    last: str | None,
-    open_: dict[str, int],
+    context: Context, asks: Asks, user: User, room: str, ask: str, last: str | None
 ) -> AsyncIterator[bytes]:
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
@@ -77,7 +61,6 @@ async def _told(
         if not loop.is_closed():
             loop.call_soon_threadsafe(news.set)
 
-    open_[user.id] = open_.get(user.id, 0) + 1
     stop = asks.watch(ask, hear)
     until = time.monotonic() + limits.CONSOLE_STREAM_SECONDS
     told = time.monotonic()
@@ -102,6 +85,3 @@ async def _told(
                 continue
     finally:
         stop()
-        open_[user.id] -= 1
-        if not open_[user.id]:
-            del open_[user.id]

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 
 from hitoku import limits
 from hitoku.console import store
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.render import context_of, render
@@ -170,7 +171,7 @@ def heads(request: Request, room_id: str, user: Auditor) -> Response:
     )
 
 
-@router.post("/rooms/{room_id}/ledger/heads")
+@router.post("/rooms/{room_id}/ledger/heads", dependencies=PEERS)
 def heads_ask(request: Request, room_id: str, user: Auditor) -> Response:
     """Ask all members for their newest heads."""
     entry = _room(request, user, room_id)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
+from hitoku.console.api.busy import PEERS, busy
 from hitoku.console.context import NotFound, RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.pages.rooms import ABILITIES, Several, Text, failed, show, to
@@ -36,7 +37,8 @@ def _page(request: Request, user: User, entry: RoomEntry, error: str | Refusal |
     context = context_of(request)
     standing = None
     if request.query_params.get("check") == "1" and entry.in_force is not None:
-        standing = members.standings(context, entry)
+        with busy(context, user):
+            standing = members.standings(context, entry)
     return show(
         request, "rooms/members.html", user, status=200 if error is None else 409, room=entry,
         agreement=entry.room.agreement if entry.in_force is None else entry.agreement,
@@ -46,7 +48,7 @@ def _page(request: Request, user: User, entry: RoomEntry, error: str | Refusal |
     )  # fmt: skip
 
 
-@router.get("/rooms/{room_id}/members/status")
+@router.get("/rooms/{room_id}/members/status", dependencies=PEERS)
 def status(request: Request, room_id: str, user: Anybody) -> Response:
     """How the members' nodes stand now: a part of the page, which comes after it."""
     context = context_of(request)
@@ -69,7 +71,7 @@ def address(request: Request, room_id: str, name: str, user: Signer, address: Te
     return to(f"/rooms/{room_id}/members?said=address")
 
 
-@router.post("/rooms/{room_id}/members/{name}/remove")
+@router.post("/rooms/{room_id}/members/{name}/remove", dependencies=PEERS)
 def remove(request: Request, room_id: str, name: str, user: Signer, why: Text = "") -> Response:
     """Propose a version without a member."""
     context = context_of(request)
@@ -140,7 +142,7 @@ def withdraw(request: Request, room_id: str, identity: str, user: Signer) -> Res
     return to(f"/rooms/{room_id}/members?said=withdrawn")
 
 
-@router.post("/rooms/{room_id}/invite/{identity}/admit")
+@router.post("/rooms/{room_id}/invite/{identity}/admit", dependencies=PEERS)
 def admit(
     request: Request,
     room_id: str,

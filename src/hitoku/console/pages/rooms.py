@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hitoku import limits
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import NotFound, RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.render import context_of, render
@@ -19,8 +20,9 @@ from hitoku.console.work.plain import brief, fingerprint, subject
 from hitoku.errors import HitokuError, Refusal
 from hitoku.room.agreement import Ability, ProtectionName
 from hitoku.room.canonical import agreement_hash
-from hitoku.room.changes import changes, must_sign
+from hitoku.room.changes import changes
 from hitoku.room.settings import Settings
+from hitoku.room.signing import signers_of_all
 
 __all__ = ["ABILITIES", "PROTECTIONS", "SETTINGS", "failed", "router", "show", "to"]
 
@@ -122,7 +124,7 @@ def join(request: Request, user: Signer) -> Response:
     return show(request, "rooms/join.html", user, error=None)
 
 
-@router.post("/rooms/join")
+@router.post("/rooms/join", dependencies=PEERS)
 def joined(
     request: Request, user: Signer, invitation: Annotated[str, Form(max_length=20_000)] = ""
 ) -> Response:
@@ -135,7 +137,7 @@ def joined(
     return to(f"/rooms/join/{stand.room.agreement.id}")
 
 
-@router.get("/rooms/join/{room_id}")
+@router.get("/rooms/join/{room_id}", dependencies=PEERS)
 def joining(request: Request, room_id: str, user: Signer) -> Response:
     """Where joining stands; a room that is in force by now is served, and shown."""
     context = context_of(request)
@@ -154,7 +156,7 @@ def joining(request: Request, room_id: str, user: Signer) -> Response:
     return _joining(request, user, room_id, stand, error, url)
 
 
-@router.post("/rooms/join/{room_id}/sign")
+@router.post("/rooms/join/{room_id}/sign", dependencies=PEERS)
 def sign_joining(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
     """Sign the agreement of the hash that was shown."""
     context = context_of(request)
@@ -228,7 +230,7 @@ def sign(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response
     return to(f"/rooms/{room_id}?said=signed")
 
 
-@router.post("/rooms/{room_id}/pull")
+@router.post("/rooms/{room_id}/pull", dependencies=PEERS)
 def pull(request: Request, room_id: str, user: Signer) -> Response:
     """Get the newest version from the other members."""
     context = context_of(request)
@@ -279,8 +281,9 @@ def _versions(entry: RoomEntry) -> list[dict[str, Any]]:
         return []
     past = [(v.agreement, v.signatures) for v in force.history]
     found, before = list[dict[str, Any]](), None
-    for agreement, signatures in [*past, (force.agreement, force.signatures)]:
-        signers = None if before is None else must_sign(before, agreement)
+    needed = signers_of_all(force)
+    for number, (agreement, signatures) in enumerate([*past, (force.agreement, force.signatures)]):
+        signers = None if before is None else needed[number]
         found.append(
             {
                 "number": agreement.version,

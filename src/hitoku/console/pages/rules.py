@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from hitoku import limits
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import Context
 from hitoku.console.guard import need
 from hitoku.console.posted import posted
@@ -52,7 +53,7 @@ def edit(request: Request, room: str, table: str, user: _Owner) -> HTMLResponse:
     return editor.page(data, kept=kept is not None)
 
 
-@router.post("/rooms/{room}/tables/{table}/rule")
+@router.post("/rooms/{room}/tables/{table}/rule", dependencies=PEERS)
 def act(request: Request, room: str, table: str, user: _Owner, form: _Posted) -> Response:
     """Whatever a button of the editor does; the draft in the form stays."""
     editor = _Editor(request, user, room, table)

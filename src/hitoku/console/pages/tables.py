@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from hitoku import limits
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import Context, NotFound, RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.posted import posted
@@ -89,7 +90,7 @@ async def upload(request: Request, room: str, user: _Owner) -> Response:
     return RedirectResponse(f"/rooms/{entry.id}/tables/-/declare?{urlencode(query)}", 303)
 
 
-@router.get("/rooms/{room}/tables/-/declare")
+@router.get("/rooms/{room}/tables/-/declare", dependencies=PEERS)
 def declare(request: Request, room: str, user: _Owner, source: str = "", table: str = "") -> HTMLResponse:
     """Look into a source and say what the room is to have of it."""
     context = context_of(request)
@@ -97,7 +98,7 @@ def declare(request: Request, room: str, user: _Owner, source: str = "", table: 
     return _Declaring(request, user, entry, table).page(source)
 
 
-@router.post("/rooms/{room}/tables/-/sample")
+@router.post("/rooms/{room}/tables/-/sample", dependencies=PEERS)
 def sample(request: Request, room: str, user: _Owner, form: _Posted) -> HTMLResponse:
     """The same with the first five rows, because the owner asked for them."""
     context = context_of(request)
@@ -107,7 +108,7 @@ def sample(request: Request, room: str, user: _Owner, form: _Posted) -> HTMLResp
     return declaring.page(form.get("source"), form=form.flat(), sample=True)
 
 
-@router.post("/rooms/{room}/tables")
+@router.post("/rooms/{room}/tables", dependencies=PEERS)
 def made(request: Request, room: str, user: _Owner, form: _Posted) -> Response:
     """Declare the table in the room, and enter its source."""
     context = context_of(request)
@@ -307,7 +308,7 @@ def leave(request: Request, room: str, table: str, user: _Owner) -> Response:
     return _back(entry, table, "left")
 
 
-@router.post("/rooms/{room}/tables/{table}/remove")
+@router.post("/rooms/{room}/tables/{table}/remove", dependencies=PEERS)
 def remove(request: Request, room: str, table: str, user: _Owner) -> Response:
     """Propose a version of the room without the table."""
     context = context_of(request)

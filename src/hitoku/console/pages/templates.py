@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from hitoku import limits
+from hitoku.console.api.busy import PEERS
 from hitoku.console.context import RoomEntry
 from hitoku.console.guard import need
 from hitoku.console.pages.ask import explained_page
@@ -35,7 +36,7 @@ def templates(request: Request, room_id: str, user: Anybody) -> Response:
     return _page(request, user, context_of(request).room(user, room_id))
 
 
-@router.post("/rooms/{room_id}/templates")
+@router.post("/rooms/{room_id}/templates", dependencies=PEERS)
 def propose(
     request: Request, room_id: str, user: Editor, name: Short = "", sql: Text = "", parameters: Text = ""
 ) -> Response:
@@ -51,7 +52,7 @@ def propose(
     return RedirectResponse(f"/rooms/{entry.id}/draft", 303)
 
 
-@router.post("/rooms/{room_id}/templates/{name}/approve")
+@router.post("/rooms/{room_id}/templates/{name}/approve", dependencies=PEERS)
 def approve(request: Request, room_id: str, name: str, user: Editor, table: Short = "") -> Response:
     """Propose that the rule of an own table allows it."""
     work.approve(context_of(request), user, room_id, name, table)

@@ -33,10 +33,18 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "account.wrong_password": ("The password is wrong.", "パスワードが違います。"),
     "account.not_the_same": ("The two new passwords differ.", "新しいパスワードが一致しません。"),
     "account.wrong_code": ("This code is wrong.", "コードが違います。"),
+    "account.sign_in_again": (
+        "You signed in too long ago: sign out and in again, then make the token.",
+        "サインインから時間が経っています。いったんサインアウトし、再度サインインしてからトークンを作成してください。",
+    ),
+    "account.change_ends": (
+        "All other sessions and all your tokens for programs end with it.",
+        "他のセッションと、プログラム用トークンはすべて無効になります。",
+    ),
     "account.no_such_ability": ("There is no such ability.", "そのような権限はありません。"),
     "account.done_password": (
-        "The password is changed. All other sessions have ended.",
-        "パスワードを変更しました。他のセッションはすべて終了しました。",
+        "The password is changed. All other sessions and all tokens have ended.",
+        "パスワードを変更しました。他のセッションとトークンはすべて無効になりました。",
     ),
     "account.done_look": ("Saved.", "保存しました。"),
     "account.done_sessions": ("All other sessions have ended.", "他のセッションをすべて終了しました。"),

@@ -206,12 +206,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "ask.cancelled_why": ("The question was given up.", "質問は取り消されました。"),
     "ask.interrupted_why": (
         (
-            "This node was stopped while the question was under way. Asked again, it has the same answer at "
-            "no cost if it came to its end elsewhere."
+            "This node was stopped while the question was under way. Ask again: where it came to its end, or "
+            "still runs, you are given that answer and nothing is charged twice. Only the answer of an "
+            "enclave or of shares is lost with the process that asked: it is computed, and charged, anew."
         ),
         (
-            "質問の途中でこのノードが停止しました。他のメンバーで処理が完了していれば、再度質問すると"
-            "費用なしで同じ回答が得られます。"
+            "質問の途中でこのノードが停止しました。もう一度質問してください。処理が完了しているか続いていれば、"
+            "その回答が得られ、費用が二重に計上されることはありません。ただし enclave と shares の回答は"
+            "質問したプロセスとともに失われるため、改めて計算され、費用も改めて計上されます。"
         ),
     ),
     "ask.charge_none": (
@@ -291,11 +293,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "ask.plot_all": ("all", "全体"),
     "ask.plot_of": ("Plot of", "グラフの列"),
     "ask.plot_banded": ("Lines are 95 % bands.", "線は 95 % の幅です。"),
-    "ask.plot_script": ("The plot needs JavaScript.", "グラフの表示には JavaScript が必要です。"),
-    "ask.plot_failed": (
-        "The plot could not be drawn; the table has the figures.",
-        "グラフを描画できませんでした。数値は表にあります。",
-    ),
     "ask.learned_done": ("Who learned what", "誰が何を知ったか"),
     "ask.budget": ("Budget spent", "消費した予算"),
     "ask.charge_line": (

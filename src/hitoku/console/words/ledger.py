@@ -391,6 +391,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "This member's node was restored from a backup.",
         "このメンバーのノードをバックアップから復元しました。",
     ),
+    "ledger.say_restore_arrived": (
+        "This member's node was moved without a loss, and goes on at its new place.",
+        "このメンバーのノードは失われた記録なしに移され、新しい場所で動作しています。",
+    ),
     "ledger.say_restore_accepted": (
         "{member}'s ledger was restored from a backup and lacks entries seen here; this was accepted.",
         "{member} の台帳はバックアップから復元され、ここで確認済みの項目が欠けていますが、受け入れました。",

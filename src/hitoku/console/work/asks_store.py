@@ -262,9 +262,11 @@ class AsksStore:
         ]
         return statistics.median(took) if took else None
 
-    def runs(self, room: str) -> set[str]:
-        """The runs that are known to belong to an ask of a room."""
+    def runs(self, room: str, states: Iterable[str] | None = None) -> set[str]:
+        """The runs that belong to an ask of a room; where states are named, in one of them."""
         query = sa.select(table.c.run).where(table.c.room == room, table.c.run.is_not(None))
+        if states is not None:
+            query = query.where(table.c.state.in_(list(states)))
         with self._store().reading() as connection:
             return {str(run) for run in connection.scalars(query)}
 

@@ -70,7 +70,7 @@ def start(context: Context, user: User, area: str, about: str, work: Callable[[T
     """Begin a task.
 
     Raises:
-        LimitError: too many are under way.
+        LimitError: too many are under way, of this user or of all.
     """
     kept = _kept(context)
     task = Task(secrets.token_hex(16), area, about, user.id, user.name, context.clock.now())
@@ -78,6 +78,8 @@ def start(context: Context, user: User, area: str, about: str, work: Callable[[T
         running = [one for one in kept.tasks.values() if one.state == "running"]
         if len(running) >= limits.MAX_CONSOLE_TASKS_RUNNING:
             raise LimitError("too much is under way in this console: try again when some of it is done")
+        if sum(one.user == user.id for one in running) >= limits.MAX_CONSOLE_TASKS_EACH:
+            raise LimitError("too much of yours is under way: try again when some of it is done")
         ended = [one for one in kept.tasks.values() if one.state != "running"]
         for old in ended[: max(0, len(kept.tasks) + 1 - limits.MAX_CONSOLE_TASKS)]:
             del kept.tasks[old.id]

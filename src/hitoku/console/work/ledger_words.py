@@ -57,6 +57,8 @@ def _which(kind: EntryKind, body: Mapping[str, Any]) -> str:
         return "prediction_asked"
     if kind is EntryKind.RESTORE and body.get("stage") == "restored-accepted":
         return "restore_accepted"
+    if kind is EntryKind.RESTORE and body.get("stage") == "arrived":
+        return "restore_arrived"
     if kind is EntryKind.LEARNING and body.get("state") == "ended":
         return "learning_ended"
     return name

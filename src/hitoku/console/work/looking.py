@@ -4,15 +4,20 @@
 A file that somebody made can ask its reader for all memory and all time: a page of Parquet that unpacks to
 gigabytes, ten thousand columns. So it is read in a process of its own, with bounds of memory and time; what
 comes back is JSON of bounded size. ``python -m hitoku.console.work.looking`` is that process.
+
+A process takes half a second to come up, so what was said of a file is remembered while the file stays as it
+is, by inode, size and time of change; the first rows' values never are.
 """
 
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +35,9 @@ _SAMPLE_ROWS: Final = 5
 _SHOWN_CHARS: Final = 120
 _AT_ONCE: Final = threading.BoundedSemaphore(2)
 """Each may take `LOOK_MEMORY_BYTES`."""
+_KEPT: Final = 8
+_FLAGS: Final = ("profile", "sample", "upload")
+_Stamp = tuple[int, int, int, int, str]
 _ERRORS: Final[dict[str, type[HitokuError]]] = {"InputError": InputError, "LimitError": LimitError}
 # Every value of a text column must be of a form, or the column is text.
 _FORMS: Final = (
@@ -55,6 +63,8 @@ def look(
         sample: also the first rows' values, for the owner's eyes.
         upload: read it to the end, as a file from outside must be that is to be kept.
 
+    What was said of a file before is said again, where that is enough.
+
     Returns:
         ``columns`` (name, type, guess, with a profile also nulls, distinct, more), ``rows`` counted, ``all``
         (whether these are all), ``total`` (what the file says, or None), ``sample`` (rows of texts).
@@ -63,13 +73,25 @@ def look(
         InputError, LimitError: the source cannot be used; without a value of it.
         EngineError: the process ended on its own, or took too long.
     """
-    request = {
-        "source": source,
-        "base": str(base),
-        "profile": profile,
-        "sample": sample,
-        "upload": upload,
-    }
+    path = base / source
+    is_uri = ":" in source.split("/", 1)[0]
+    before = None if is_uri else _stamp(path)
+    known = None if before is None or sample or upload else _known.get(before, profile=profile)
+    if known is None:
+        flags = dict(zip(_FLAGS, (profile, sample, upload), strict=True))
+        known = _asked({"source": source, "base": str(base), **flags})
+        if before is not None and not sample and before == _stamp(path):
+            _known.put(before, known, profile=profile)
+    answer: dict[str, Any] = json.loads(known)
+    if "error" in answer:
+        raise _ERRORS.get(answer["error"], InputError)(answer["message"])
+    if before is not None:
+        answer["name"] = path.name  # an upload was looked at under another name
+    return answer
+
+
+def _asked(request: dict[str, Any]) -> bytes:
+    """What the process says; see `look`."""
     command = [sys.executable, "-m", "hitoku.console.work.looking"]
     if not _AT_ONCE.acquire(timeout=limits.LOOK_SECONDS):
         raise LimitError("two tables are being looked into: wait until one is done")
@@ -92,10 +114,44 @@ def look(
             "allowed, or is no whole table",
             "INPUT_FILE",
         )
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if "error" in answer:
-        raise _ERRORS.get(answer["error"], InputError)(answer["message"])
-    return answer
+    return done.stdout
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """What tells a file from another, and from what it was; None where it is no file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, path.suffix.lower()
+
+
+class _Known:
+    """What was said of the last few files, without errors: what is said to be wrong is looked at again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._said: OrderedDict[_Stamp, tuple[bool, bytes]] = OrderedDict()
+
+    def get(self, file: _Stamp, *, profile: bool) -> bytes | None:
+        with self._lock:
+            profiled, said = self._said.get(file, (False, None))
+            return said if said is not None and (profiled or not profile) else None
+
+    def put(self, file: _Stamp, said: bytes, *, profile: bool) -> None:
+        if said.startswith(b'{"error"'):
+            return
+        with self._lock:
+            profiled, _ = self._said.get(file, (False, b""))
+            if profile or not profiled:
+                self._said[file] = profile, said
+            while len(self._said) > _KEPT:
+                self._said.popitem(last=False)
+
+
+_known: Final = _Known()
 
 
 # --- in the process ---
@@ -144,7 +200,7 @@ def _looked(request: dict[str, Any]) -> dict[str, Any]:
     }
     if request["upload"]:
         answer["rows"], answer["all"] = _read(source), True
-    elif request["profile"] or request["sample"]:
+    if request["profile"] or request["sample"]:
         _profile(source, answer, sample=request["sample"])
     return answer
 

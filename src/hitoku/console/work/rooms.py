@@ -124,7 +124,8 @@ def join(context: Context, user: User, text: str) -> Stand:
     known = next((r for r in context.node.rooms() if r.id == invitation.room), None)
     if known is not None and known.in_force is not None and known.in_force.agreement.member(me) is not None:
         raise RoomError("this member is in that room already")
-    joining = Joining(context.node.directory, invitation, context.clock, context.node.settings().url)
+    settings = context.node.settings()
+    joining = Joining(context.node.directory, invitation, context.clock, settings.url, settings.places())
     joining.keep()
     context.log("joining", room=invitation.room, user=user.id)
     return joining.look()
@@ -289,8 +290,8 @@ def export(entry: RoomEntry, kind: str) -> str:
 
 def _joining(context: Context, user: User, room: str) -> Joining:
     may_found(user)
-    url = context.node.settings().url
-    for one in Joining.all_kept(context.node.directory, context.clock, url):
+    settings = context.node.settings()
+    for one in Joining.all_kept(context.node.directory, context.clock, settings.url, settings.places()):
         if one.invitation.room == room:
             return one
     raise NotFound("this member joins no such room")

@@ -33,7 +33,8 @@ class Fields:
         self._values: dict[str, list[str]] = {}
         for name, value in pairs:
             if isinstance(value, str):
-                self._values.setdefault(name, []).append(value)
+                # Browsers end the lines of a text area in two characters.
+                self._values.setdefault(name, []).append(value.replace("\r\n", "\n"))
 
     def all(self, name: str) -> list[str]:
         """All values of a name, each once."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from hitoku.node.remote import RemoteRoom
 
 __all__ = ["Outcome", "charge_of", "explained_refusal", "run"]
+
+_LEFT: Final = 1_000
+"""So many questions that were cut off are looked through: those before are forgotten elsewhere, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def run(
         found = handle.explain(ask.sql)
         if found.question is not None:
             noted(ask, found.question.hash)
+            handle.cut_off = _cut_off(context, ask, found.question.hash)
         return _outcome(_asked(handle, ask.sql, ask.options, following))
     except Refusal as refusal:
         return Outcome("refused", why=explained_refusal(refusal))
@@ -81,6 +85,17 @@ def run(
     except Exception as error:  # a bug: its text may hold anything, so only its kind is kept
         context.log("console ask broke", ask=ask.id, error=type(error).__name__)
         return Outcome("failed", why={"error": "Failure", "code": "INTERNAL", "message": ""})
+
+
+def _cut_off(context: Context, ask: Ask, question: str) -> tuple[str, ...]:
+    """The runs of this question that a restart of this node cut off and whose answer nobody has here."""
+    from hitoku.console.work.asks_store import AsksStore
+
+    store = AsksStore(context.node.store)
+    left = store.some(rooms=[ask.room], states=["interrupted"], limit=_LEFT)
+    taken = store.runs(ask.room, states=["done"])
+    mine = {one.run: None for one in left if one.run is not None and one.options.question == question}
+    return tuple(run for run in mine if run not in taken)
 
 
 def _asked(handle: RemoteRoom, sql: str, options: Options, following: Following) -> Answer | Sent:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from hitoku.console.work.rules import Example
-from hitoku.room.agreement import Agreement, ColumnProtection, Table
+from hitoku.room.agreement import Agreement, ColumnProtection, ProtectionName, Table
 from hitoku.room.rules import AggregateFunction, AggregationRule, CustomRule, ListRule
 
 __all__ = ["starting_point", "suggested"]
@@ -43,12 +43,14 @@ def _suggestions(agreement: Agreement, table: Table, rule: Any) -> Iterable[Exam
     numbers = [c for c in clear if c.type.is_number and c.name not in units]
     name, unit = _quoted(table.name), _quoted(units[0])
     lists = isinstance(rule, ListRule)
-    for column in groups[:2]:
+    # Private cross statistics answer of two owners' tables together, never of one.
+    alone = set(agreement.protections) != {ProtectionName.CROSSTAB}
+    for column in groups[:2] if alone else ():
         group = _quoted(column.name)
         sql = f"SELECT {group}, COUNT(DISTINCT {unit}) AS people FROM {name} GROUP BY {group}"
         yield Example(sql=sql, wanted="refuse" if lists else "accept")
     computed = _computed(rule, [c.name for c in numbers])
-    if computed is not None and groups:
+    if computed is not None and groups and alone:
         value, group = f"{computed[0]}({_quoted(computed[1])}) AS figure", _quoted(groups[0].name)
         sql = f"SELECT {group}, {value} FROM {name} GROUP BY {group}"
         yield Example(sql=sql, wanted="refuse" if lists else "accept")

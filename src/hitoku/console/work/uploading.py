@@ -224,7 +224,8 @@ def kept(part: Path, filename: str, base: Path) -> str:
     readable = part.with_suffix(suffix)
     try:
         part.rename(readable)
-        look(str(readable.relative_to(base)), base, upload=True)
+        # With the profile, which the next page shows.
+        look(str(readable.relative_to(base)), base, profile=True, upload=True)
         # A link, unlike a rename, does not replace what is there.
         os.link(readable, wanted)
         _flushed(wanted.parent)

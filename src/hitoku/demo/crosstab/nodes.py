@@ -35,6 +35,7 @@ def make(
     tables: Mapping[str, list[dict[str, Any]]],
     more: Mapping[str, Any] | None = None,
     *,
+    each: Mapping[str, Mapping[str, Any]] | None = None,
     inside: bool = False,
 ) -> Room:
     """Members with keys, the room that they sign, and their nodes' settings.
@@ -44,6 +45,7 @@ def make(
         agreement: the agreement as data, of the members' public keys.
         tables: by member: its tables, as node.toml names them.
         more: what else stands in every node.toml.
+        each: what else stands in a member's own.
         inside: each node reads a copy of the room file in its member's own directory.
     """
     members = {name: MemberDirectory.create(place / name, name) for name in tables}
@@ -66,6 +68,7 @@ def make(
             "rooms": [{"file": "room.yaml" if inside else "../room.yaml", "peers": peers}],
             "tables": tables[name],
             **(more or {}),
+            **((each or {}).get(name, {})),
         }
         NodeSettings.made(settings, "node.toml").write(member.path)
         certificate_file(member)

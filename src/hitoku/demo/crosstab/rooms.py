@@ -8,10 +8,11 @@ from uuid import uuid4
 
 from hitoku.demo.people import febrl, places
 
-__all__ = ["EPSILON", "HEALTH", "TRAVEL", "USERS_NOISE", "health", "travel"]
+__all__ = ["EPSILON", "HEALTH", "ROOM_NAME", "TRAVEL", "USERS_NOISE", "health", "travel"]
 
 USERS_NOISE: Final = 10
 EPSILON: Final = 10
+ROOM_NAME: Final = "Where subscribers travel"
 
 TRAVEL: Final = """\
 SELECT s.home_prefecture, s.age_band, t.airport,
@@ -40,7 +41,7 @@ def travel(keys: dict[str, str]) -> dict[str, Any]:
     phone = {"name": "phone", "type": "string", "protection": "fingerprint", "nullable": False}
     return {
         "id": str(uuid4()),
-        "name": "Where subscribers travel",
+        "name": ROOM_NAME,
         "settings": {"allow_cleartext": True, "allow_duplicates": True, "preserve_nulls": True},
         "protections": ["crosstab"],
         "members": [
