@@ -79,8 +79,6 @@ MAX_PROPOSAL_CHARS: Final = 900_000
 """Of an agreement as JSON. Quoted in a message it has at most twice as many bytes."""
 MAX_DRAFTS_AN_HOUR: Final = 60
 """Of one author in one room: so often the draft that others look at may change."""
-MAX_PROMISES: Final = 16
-"""Drafts of one number of which a member may take its signature back."""
 
 # --- questions ---
 MAX_SQL_CHARS: Final = 100_000
@@ -356,8 +354,12 @@ CONSOLE_HEAD_SECONDS: Final = 15
 """For the whole head of a request, and for a connection that says nothing."""
 CONSOLE_CONNECTIONS: Final = 512
 """Connections to the console; who comes then is told so."""
-CONSOLE_CONNECTIONS_EACH: Final = 128
+CONSOLE_CONNECTIONS_EACH: Final = 64
 """The same, of one address that is no proxy's; of IPv6, of one network of 64 bits."""
+CONSOLE_CONNECTIONS_SITE: Final = 128
+"""The same, of one IPv6 network of 48 bits, which one customer of a provider may have."""
+CONSOLE_CONNECTIONS_OTHERS: Final = 448
+"""The same, of all addresses but this machine's and proxies' together: the rest is for those."""
 CONSOLE_CONNECTIONS_MOST: Final = 640
 """With those that are told so, and those whose TLS handshake is still to end: more are closed at once."""
 CONSOLE_FORM_HEAD_BYTES: Final = 64 * 1024

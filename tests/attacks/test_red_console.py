@@ -158,11 +158,47 @@ def test_addresses_are_counted_as_who_has_them(monkeypatch):
     bound = socket.create_server(("127.0.0.1", 0))
     with FairListener(bound, (*HERE, "10.0.0.5")) as listener:
         share = listener._counted
-        assert share("127.0.0.1") is None
-        assert share("::1") is None
-        assert share("::ffff:10.0.0.5") is None
+        assert share("127.0.0.1") == share("::1") == share("::ffff:10.0.0.5") == ()
         assert share("::ffff:10.0.0.6") == share("10.0.0.6") != share("10.0.0.7")
         assert share("2001:db8::1") == share("2001:db8::ffff%eth0") != share("2001:db8:0:1::1")
+        assert share("2001:db8::1")[1] == share("2001:db8:0:1::1")[1] != share("2001:db8:1::1")[1]
+
+
+def _come(listener: FairListener, port: int, stack: contextlib.ExitStack, monkeypatch, source: str) -> bool:
+    """Whether a connection from an address is taken."""
+    counted = FairListener._counted
+    stack.enter_context(_from("127.0.0.1", port))
+    with monkeypatch.context() as patch:
+        patch.setattr(FairListener, "_counted", lambda self, _: counted(self, source))
+        try:
+            stack.enter_context(listener.accept()[0])
+        except ConnectionAbortedError:
+            return False
+    return True
+
+
+def test_all_others_together_leave_room_for_this_machine_and_proxies(monkeypatch):
+    monkeypatch.setattr(limits, "CONSOLE_CONNECTIONS_OTHERS", 4)
+    bound = socket.create_server(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    with FairListener(bound, (*HERE, "10.0.0.5")) as listener, contextlib.ExitStack() as stack:
+        came = [_come(listener, port, stack, monkeypatch, f"10.1.0.{n}") for n in range(6)]
+        assert came == [True] * 4 + [False] * 2
+        for source in ("127.0.0.1", "10.0.0.5", "::1"):
+            assert _come(listener, port, stack, monkeypatch, source)
+    assert limits.CONSOLE_CONNECTIONS_OTHERS < limits.CONSOLE_CONNECTIONS < limits.CONSOLE_CONNECTIONS_MOST
+
+
+def test_a_site_of_many_networks_has_a_share_as_well(monkeypatch):
+    monkeypatch.setattr(limits, "CONSOLE_CONNECTIONS_EACH", 2)
+    monkeypatch.setattr(limits, "CONSOLE_CONNECTIONS_SITE", 3)
+    bound = socket.create_server(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
+    with FairListener(bound, HERE) as listener, contextlib.ExitStack() as stack:
+        sources = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1", "2001:db8:0:2::1"]
+        came = [_come(listener, port, stack, monkeypatch, source) for source in sources]
+        assert came == [True, True, False, True, False]
+        assert _come(listener, port, stack, monkeypatch, "2001:db8:1::1")
 
 
 def test_all_connections_are_bounded(monkeypatch):
@@ -260,7 +296,6 @@ ASKS_PEERS = {
     "POST /rooms/{room_id}/draft/send",
     "POST /rooms/{room_id}/draft/settle",
     "POST /rooms/{room_id}/draft/sign",
-    "POST /rooms/{room_id}/draft/unsign",
     "POST /rooms/{room_id}/draft/withdraw",
     "POST /rooms/{room_id}/invite/{identity}/admit",
     "POST /rooms/{room_id}/ledger/heads",

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import pytest
-from tests.attacks.test_proposals import draft, says
+from tests.attacks.test_proposals import NO_SIGNATURE, draft, says
 from tests.proposing import World, retold
 
 from hitoku import limits
 from hitoku.errors import LimitError, RoomError
 from hitoku.node import rotation
+from hitoku.room import signing
+from hitoku.room.agreement import Room, Signature
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.files import load_room
 from hitoku.room.history import standing, written
 from hitoku.room.signing import sign, signers, signers_of_all, verify
 from hitoku.room.versions import revise
+from hitoku.transport.proposals import SignatureGiven
 
 
 @pytest.fixture
@@ -123,3 +126,49 @@ def test_a_history_that_everybody_filled_says_so(world, monkeypatch):
     with pytest.raises(LimitError, match="history is full"):
         world["airport"].proposals.propose({"name": "One more"})
     assert world["airport"].proposals.all() == ()
+
+
+def _walks(monkeypatch):
+    """Grows by one whenever a whole history is verified."""
+    found: list[Room] = []
+    walk = signing._walk
+
+    def counted(room: Room):
+        found.append(room)
+        return walk(room)
+
+    monkeypatch.setattr(signing, "_walk", counted)
+    return found
+
+
+@pytest.mark.parametrize("real", [False, True], ids=["junk", "its own"])
+def test_many_signatures_do_not_have_the_history_verified_once_for_each(world, monkeypatch, real):
+    """A room may have a thousand versions, and its file is locked meanwhile."""
+    made = draft(world, name="Heavy")
+    mine = sign(made, "host", world["host"].directory.keys()).signatures[0]
+    one = mine if real else Signature(member="registry", signature=NO_SIGNATURE)
+    walks = _walks(monkeypatch)
+
+    def cost(signatures):
+        before = len(walks)
+        says(world, "host", "airport", Room(agreement=made.agreement, signatures=signatures))
+        return len(walks) - before
+
+    cost(())  # kept now, so that the others find it there
+    few, many = cost((one,)), cost((one,) * (2 * limits.MAX_MEMBERS))
+    assert few == many
+
+
+def test_many_signatures_of_an_answer_are_as_cheap(world, monkeypatch):
+    made = world["airport"].proposals.propose({"name": "Heavy"})
+    junk = Signature(member="registry", signature=NO_SIGNATURE)
+    walks = _walks(monkeypatch)
+
+    def cost(count):
+        before = len(walks)
+        message = SignatureGiven(hash=made.hash, signatures=[junk] * count)
+        world["registry"].peers.call("airport", message.model_dump(mode="json"))
+        return len(walks) - before
+
+    assert cost(1) == cost(2 * limits.MAX_MEMBERS)
+    assert world["airport"].proposals.find(made.hash).missing == ("registry", "host")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A signature under a proposal that never ends: taken back, forgotten by a restore, never given twice."""
+"""A signature under a proposal that is not in force: forgotten by a restore, never given twice."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from tests.attacks.test_proposals import NO_SIGNATURE, draft, says
 from tests.attacks.test_red_proposals import _stricter
 from tests.proposing import World
 
-from hitoku import limits
 from hitoku.cli import main as cli
-from hitoku.cli.room import _ANY_KEY
-from hitoku.errors import HitokuError, LimitError, PeerError, RoomError
+from hitoku.errors import HitokuError, RoomError
 from hitoku.node import rotation
 from hitoku.node.backup import backup
 from hitoku.node.joining import Joining
@@ -29,7 +27,7 @@ from hitoku.room.invitations import Invitation
 from hitoku.room.signing import missing, sign
 from hitoku.room.versions import revise
 from hitoku.transport.joining import Joined
-from hitoku.transport.proposals import Unsign, Unsigned, draft_text, unsigning, withdrawal
+from hitoku.transport.proposals import draft_text
 
 
 @pytest.fixture
@@ -46,11 +44,6 @@ def signed(world: World, author: str = "airport", signer: str = "registry", **ch
     return made
 
 
-def unsign_message(world: World, signer: str, made, *, void: bool = False) -> dict[str, Any]:
-    signature = unsigning(world[signer].room, 2, made.hash, void, world[signer].directory.keys())
-    return Unsign(version=2, hash=made.hash, void=void, signature=signature).model_dump(mode="json")
-
-
 def whole(world: World, hash_: str, author: str = "airport", by=("airport", "registry", "host")) -> Room:
     """All signatures of the author's draft, however they came together."""
     with world[author].proposals.turn() as (_, force):
@@ -61,149 +54,6 @@ def whole(world: World, hash_: str, author: str = "airport", by=("airport", "reg
     for name in by:
         room = sign(room, name, world[name].directory.keys())
     return room
-
-
-# --- taking a signature back ---
-
-
-def test_who_signed_is_free_when_all_others_promised(world):
-    made = signed(world)
-    with pytest.raises(RoomError, match="signed another draft of version 2"):
-        world["registry"].proposals._signed(
-            world["registry"].proposals.book.record("airport"), draft(world, name="Other")
-        )
-    world["registry"].proposals.unsign(made.hash)
-    assert world["registry"].proposals.book.bound().hash == made.hash  # not before they did
-    world["registry"].step()
-    assert world["registry"].proposals.book.bound().hash is None
-    assert world["registry"].proposals.find(made.hash).state == "declined"
-    assert world["airport"].proposals.find(made.hash).state == "withdrawn"  # nobody waits for it
-    world["airport"].step()
-    world["registry"].proposals.propose(_stricter(world, "registry", 50))
-    world["registry"].step()
-    assert world.versions() == [2, 2, 2]
-
-
-def test_what_was_taken_back_is_never_taken_up_whoever_has_all_signatures(world):
-    made = signed(world)
-    kept = whole(world, made.hash)
-    world["registry"].proposals.unsign(made.hash)
-    world["registry"].step()
-    for name in ("registry", "host", "airport"):
-        with pytest.raises(HitokuError), world[name].proposals.turn():
-            world[name].proposals.take_up(kept)
-        assert world[name].agreement.version == 1
-    with pytest.raises(PeerError):
-        says(world, "airport", "host", draft_text_room(kept))
-    assert says(world, "airport", "host", Room(agreement=kept.agreement))["state"] == "bound"
-    with pytest.raises(RoomError, match="took its signature"):
-        world["airport"].proposals.propose({"name": "Never finished"})  # nor proposed again
-    # Nor where it comes with a version on top of it.
-    for name in ("host", "registry"):
-        with pytest.raises(RoomError):
-            world[name].proposals.book.check_kept(kept)
-
-
-def draft_text_room(room: Room) -> Room:
-    return Room(agreement=room.agreement, signatures=room.signatures)
-
-
-def test_one_that_does_not_answer_keeps_the_signer_bound(world):
-    """It may have the version in force, and nobody else can tell."""
-    made = signed(world)
-    world["airport"].up = False
-    world["registry"].proposals.unsign(made.hash)
-    for _ in range(4):
-        world.clock.pass_seconds(100)
-        world["registry"].step()
-    assert world["registry"].proposals.find(made.hash).state == "unsigning"
-    with pytest.raises(RoomError):
-        world["registry"].proposals.propose(_stricter(world, "registry", 50))
-    world["airport"].up = True
-    world.clock.pass_seconds(100)
-    world["registry"].step()
-    assert world["registry"].proposals.book.bound().hash is None
-
-
-def test_it_is_too_late_where_the_version_is_in_force(world):
-    """The author and the host have it; the signer learns so, and the promise of another ends."""
-    made = signed(world)
-    world["registry"].up = False
-    world["registry"].proposals.unsign(made.hash)
-    world["airport"].up = False
-    world["registry"].step()
-    assert world["host"].proposals.book.promised(made.hash)
-    room = whole(world, made.hash)
-    with world["airport"].proposals.turn():
-        world["airport"].proposals.take_up(room)
-    world["airport"].up = world["registry"].up = True
-    world.clock.pass_seconds(100)
-    world["registry"].step()  # the author says no, and gives the version
-    assert world["registry"].agreement.version == 2
-    assert world["registry"].proposals.find(made.hash).state == "in_force"
-    for _ in range(4):
-        world.clock.pass_seconds(100)
-        for name in ("registry", "airport", "host"):
-            world[name].step()
-    assert world.versions() == [2, 2, 2]
-    assert not world["host"].proposals.book.promised(made.hash)
-    assert not world["registry"].proposals.book.record("airport").unsigned
-
-
-def test_a_promise_is_worth_what_it_is_signed(world):
-    made = signed(world)
-    world["registry"].proposals.unsign(made.hash)
-    for answer in (
-        NO_SIGNATURE,
-        None,
-        withdrawal(world["host"].room, 2, made.hash, world["host"].directory.keys()),
-    ):
-        world.network._handlers["host"] = lambda sender, message, answer=answer: (
-            Unsigned(state="promised", signature=answer).model_dump(mode="json")
-            if message["kind"] == "hitoku/unsign/1"
-            else world["host"].handle(sender, message)
-        )
-        world.clock.pass_seconds(100)
-        world["registry"].step()
-        assert world["registry"].proposals.book.bound().hash == made.hash
-
-
-def test_nobody_takes_back_anothers_signature(world):
-    made = signed(world)
-    message = unsign_message(world, "host", made)
-    for name in ("airport", "registry"):
-        assert world["host"].peers.call(name, message)["state"] == "promised"
-    world["registry"].step()
-    message = unsign_message(world, "registry", made)
-    with pytest.raises(PeerError):
-        world["host"].peers.call("airport", message)
-    with pytest.raises(PeerError):
-        world["registry"].peers.call("airport", message | {"void": True})  # it says something else
-    assert world["registry"].proposals.book.bound().hash == made.hash
-
-
-def test_a_member_cannot_fill_anothers_disk_with_promises(world):
-    for number in range(limits.MAX_PROMISES):
-        made = draft(world, name=f"N{number}")
-        hash_ = agreement_hash(made.agreement)
-        signature = unsigning(world["host"].room, 2, hash_, False, world["host"].directory.keys())
-        said = Unsign(version=2, hash=hash_, signature=signature).model_dump(mode="json")
-        assert world["host"].peers.call("airport", said)["state"] == "promised"
-        world["host"].peers.call("airport", said)  # said again, it takes nothing
-    said = unsign_message(world, "host", signed(world))
-    with pytest.raises((LimitError, PeerError)):
-        world["host"].peers.call("airport", said)
-    assert len(world["airport"].proposals.book.promises()) == limits.MAX_PROMISES
-
-
-def test_a_draft_that_brings_somebody_is_not_given_back(world):
-    """Who joins takes it up as well, and cannot be asked yet."""
-    data = world["airport"].agreement.model_dump(mode="json")
-    new = [*data["members"], {"name": "newcomer", "key": _ANY_KEY, "abilities": ["receive"]}]
-    made = signed(world, members=new)
-    with pytest.raises(RoomError, match="newcomer may join"):
-        world["registry"].proposals.unsign(made.hash)
-    assert world["registry"].proposals.book.bound().hash == made.hash
 
 
 # --- after a restore ---
@@ -230,8 +80,8 @@ def test_a_restored_member_learns_what_it_signed_before_it_signs_another(world):
     assert world["registry"].proposals.book.bound().hash == made.hash
     with pytest.raises(RoomError, match="signed another draft"):
         world["registry"].proposals.sign(agreement_hash(other.agreement))
-    world["registry"].proposals.unsign(made.hash)  # the way out is there, too
-    world["registry"].step()
+    world["airport"].proposals.withdraw(made.hash)
+    world["airport"].step()
     world["registry"].proposals.sign(agreement_hash(other.agreement))
 
 
@@ -285,23 +135,6 @@ def test_nobody_binds_a_restored_member_to_what_it_did_not_sign(world):
     world.clock.pass_seconds(100)
     world["registry"].step()
     assert not world["registry"].proposals.book.closed()
-
-
-def test_a_promise_outlives_a_restore_of_who_gave_it(world):
-    made = signed(world)
-    world["host"].save()
-    kept = whole(world, made.hash)
-    world["registry"].proposals.unsign(made.hash)
-    world["airport"].up = False
-    world["registry"].step()
-    assert world["host"].proposals.book.promised(made.hash)
-    put_back(world, "host")
-    assert not world["host"].proposals.book.promised(made.hash)
-    world["airport"].up = True
-    world["host"].step()
-    assert world["host"].proposals.book.promised(made.hash)
-    with pytest.raises(RoomError), world["host"].proposals.turn():
-        world["host"].proposals.take_up(kept)
 
 
 def test_its_own_proposals_are_taken_back(world):
@@ -360,19 +193,131 @@ def test_nor_does_a_restored_member_sign_by_hand(world, capsys):
     assert load_room(member.file).signatures == ()
 
 
-def test_nor_is_a_version_pulled_that_it_promised_never_to_take_up(world):
+def test_what_was_taken_back_is_not_pulled_either(world):
     """Also where it is in the history of a newer one."""
     made = signed(world)
     room = whole(world, made.hash)
-    world["registry"].proposals.unsign(made.hash)
-    world["registry"].step()
+    world["airport"].proposals.withdraw(made.hash)
+    world["airport"].step()
     later = revise(room, _stricter_of(room, 60))
     later = sign(later, "airport", world["airport"].directory.keys())
-    book = world["host"].proposals.book
-    book.check_kept(load_room(world["host"].file))
+    book = world["registry"].proposals.book
+    known = world["registry"].agreement
+    book.check_kept(load_room(world["registry"].file), "registry", known)
     for one in (room, later):
-        with pytest.raises(RoomError, match="promised not to take it up"):
-            book.check_kept(one)
+        with pytest.raises(RoomError, match="taken back by its author"):
+            book.check_kept(one, "registry", known)
+
+
+def test_a_version_needs_no_signature_of_a_member_that_signed_another_here(world):
+    """Its key signed both: elsewhere, or by somebody else. Here it stays with what it signed here."""
+    signed(world)
+    other = draft(world, name="Another two")
+    for name in ("airport", "registry", "host"):
+        other = sign(other, name, world[name].directory.keys())
+    later = revise(other, _stricter_of(other, 60))
+    later = sign(later, "airport", world["airport"].directory.keys())
+    for one in (other, later):
+        with pytest.raises(RoomError, match="signed another draft of that number here"):
+            world["registry"].proposals.take_up(one)
+    assert world["registry"].agreement.version == 1
+    # What needs no signature of it is no matter of its word.
+    bare = revise(load_room(world["registry"].file), _stricter_of(load_room(world["registry"].file), 60))
+    bare = sign(bare, "airport", world["airport"].directory.keys())
+    world["registry"].proposals.take_up(bare)
+    assert world["registry"].agreement.version == 2
+
+
+def test_after_a_restore_the_binding_of_the_backup_is_in_the_way_of_nothing(world):
+    """The draft was taken back, and another signed and put in force, after the backup."""
+    made = signed(world)
+    world["registry"].save()
+    world["airport"].proposals.withdraw(made.hash)
+    world["airport"].step()
+    other = world["airport"].proposals.propose({"name": "Another two"})
+    world["airport"].step()
+    for name in ("registry", "host"):
+        world[name].proposals.sign(other.hash)
+        world[name].step()
+    world["airport"].step()
+    assert world.versions() == [2, 2, 2]
+    put_back(world, "registry")
+    assert world["registry"].proposals.book.bound().hash == made.hash
+    for _ in range(3):
+        world.clock.pass_seconds(100)
+        world["registry"].step()
+    assert world.versions() == [2, 2, 2]
+    assert not world["registry"].proposals.book.closed()
+
+
+def test_what_was_taken_back_since_the_backup_holds_nobody(world):
+    """Its author says so once, and had said so."""
+    made = signed(world)
+    world["registry"].save()
+    world["airport"].proposals.withdraw(made.hash)
+    world["airport"].step()
+    put_back(world, "registry")
+    honest = world["airport"].handle
+
+    def lies(sender, message):
+        answer = honest(sender, message)
+        for one in answer.get("taken_back", ()):
+            one["signature"] = NO_SIGNATURE
+        return answer
+
+    world.network._handlers["airport"] = lies
+    world["registry"].step()
+    assert world["registry"].proposals.book.closed()
+    assert world["registry"].proposals.book.bound().hash == made.hash
+    world.network._handlers["airport"] = honest
+    world.clock.pass_seconds(100)
+    world["registry"].step()
+    assert not world["registry"].proposals.book.closed()
+    assert world["registry"].proposals.book.bound().hash is None
+    assert world["registry"].proposals.find(made.hash).state == "withdrawn"
+    with pytest.raises(RoomError, match="taken back by its author"):
+        world["registry"].proposals.take_up(whole(world, made.hash))
+
+
+def test_a_restored_author_ends_nothing_before_it_knows_what_became_of_it(world):
+    """It may be in force since: who heard that it is taken back would sign another of that number."""
+    world["host"].up = False
+    made = world["airport"].proposals.propose(_stricter(world, "airport", 20))
+    world["airport"].step()
+    world["airport"].save()
+    assert world["airport"].proposals.settle(unheard=True)
+    world["airport"].step()
+    assert (world["airport"].agreement.version, world["registry"].agreement.version) == (2, 2)
+    put_back(world, "airport")
+    with pytest.raises(RoomError, match="restored from a backup"):
+        world["airport"].proposals.withdraw(made.hash)
+    assert world["airport"].proposals.find(made.hash).state == "open"
+
+
+def test_nor_does_it_give_way(world):
+    made = world["registry"].proposals.propose({"name": "Open"})
+    world["registry"].save()
+    put_back(world, "registry")
+    assert says(world, "airport", "registry", draft(world, name="Another two"))["state"] == "taken"
+    assert world["registry"].proposals.find(made.hash).state == "open"
+
+
+def test_nor_puts_in_force_what_it_may_have_taken_back(world):
+    world["host"].up = False
+    made = world["airport"].proposals.propose(_stricter(world, "airport", 20))
+    world["airport"].step()
+    world["airport"].save()
+    world["airport"].proposals.withdraw(made.hash)
+    world["airport"].step()
+    put_back(world, "airport")
+    world["airport"].step()  # the host does not answer
+    assert world["airport"].proposals.settle() is False
+    with pytest.raises(RoomError, match="restored from a backup"):
+        world["airport"].proposals.settle(unheard=True)
+    world["host"].up = True
+    world["airport"].step()
+    assert world.versions() == [1, 1, 1]
+    assert world["airport"].proposals.find(made.hash).state == "withdrawn"
 
 
 def _stricter_of(room: Room, minimum: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hitoku.room.canonical import agreement_hash
 from hitoku.room.files import load_room, save_room
 from hitoku.room.invitations import Invitations
 from hitoku.room.versions import revise
-from hitoku.transport.proposals import Propose, draft_text
+from hitoku.transport.proposals import draft_text
 
 OTHER = "11111111-1111-4111-8111-111111111111"
 
@@ -86,8 +86,8 @@ def test_who_may_not_sign_signs_nothing(console):
     ):
         assert asker.get(path).status_code == 403, path
     for path in ("sign", "pull", "draft/sign", "draft/decline", "draft/send", "draft/withdraw",
-                 "draft/settle", "draft/unsign",
-                 "draft/edit", "draft/crosstab", "invite", "members/host/address", "members/host/remove",
+                 "draft/settle", "draft/edit", "draft/crosstab", "invite", "members/host/address",
+                 "members/host/remove",
                  "invite/x/withdraw", "invite/x/admit"):  # fmt: skip
         fields = {"hash": "sha256:" + "0" * 64, "key": "k"}
         assert asker.submit(f"/rooms/{console.room}/{path}", **fields).status_code == 403, path
@@ -145,7 +145,6 @@ def test_who_drafts_without_the_ability_sign_sends_nothing(console, signer):
 
 
 def test_a_hostile_proposal_is_shown_and_escaped(console, signer):
-    from hitoku.node.proposal_desk import ProposalDesk
 
     room = load_room(console.place.room_file)
     desk = ProposalDesk(console.place.members["airport"], console.room, console.clock)
@@ -239,24 +238,6 @@ def test_fingerprints_and_words_of_changes():
     for path in [*paths.split(), "attestation", "shares"]:
         assert subject("en", path)
         assert subject("ja", path) != subject("en", path)
-
-
-def test_a_signature_is_taken_back_when_all_others_promised(console, signer):
-    """The author cannot be reached here, so it waits, and the page says for whom."""
-    made = revise(load_room(console.place.room_file), {"name": "Never finished"})
-    desk = ProposalDesk(console.place.members["airport"], console.room, console.clock)
-    desk.answer("registry", Propose(draft=draft_text(made)).model_dump(mode="json"))
-    hash_ = agreement_hash(made.agreement)
-    path = f"/rooms/{console.room}/draft"
-    assert signer.submit(f"{path}/unsign", hash=hash_).status_code == 409  # it is not signed
-    assert signer.submit(f"{path}/sign", hash=hash_).status_code == 303
-    assert "Take the signature back" in words(signer.get(path).text)
-    answer = signer.submit(f"{path}/unsign", hash=hash_)
-    assert answer.headers["location"] == f"{path}?said=unsigning"
-    said = words(signer.get(answer.headers["location"]).text)
-    assert "this member is free when all have answered" in said
-    assert "Waits for: registry, host" in said
-    assert signer.submit(f"{path}/sign", hash=hash_).status_code == 409
 
 
 def test_the_page_says_why_everybody_must_sign(console, signer, monkeypatch):

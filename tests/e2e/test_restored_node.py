@@ -141,6 +141,7 @@ def test_a_moved_node_goes_on_at_one_place_only(tmp_path):
         assert "goes on elsewhere already" in twice.stdout
         again = hitoku("node", "restore", "--to", tmp_path / "twice")
         assert "closed" in again.stdout
+        assert Book(tmp_path / "twice", str(place.agreement.id)).closed()  # it signs nothing either
         ask(place, LATER)  # the one that goes on is not touched by it
 
         assert "It does not go on yet: " in moved("host", without="registry")

@@ -5,15 +5,20 @@ An explanation or an answer may have been made by another member's node, of anot
 time: it has sentences, no keys. So a sentence is taken apart by the patterns of
 `hitoku.console.words.learned`. What has no pattern is left as it came; the page marks it as English.
 
-The text may be a peer's: matching looks for each fixed part once, from left to right, in linear time.
+The text may be a peer's. Where a pattern has a name, only what that name stands for is taken: table and
+column names, without spaces, or a number. Else one sentence could hide in another, which then says the
+opposite in Japanese. Whatever is not understood in any part leaves the whole sentence English, also where it
+is a column name with a space. Matching looks for each fixed part once, from left to right, in linear time.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from string import Formatter
 from typing import Final
 
+from hitoku import limits
 from hitoku.console.words.learned import WORDS
 
 __all__ = ["told"]
@@ -21,9 +26,20 @@ __all__ = ["told"]
 # Names that stand for a phrase or a list of phrases, which has patterns of its own: what parts it.
 _PHRASES: Final = {
     "protected": (("; ", "。"), ("by_",)),
-    "columns": (("; ", "、"), ("level_", "no_column", "more_columns")),
+    "reveals": (("; ", "、"), ("level_", "no_column", "more_columns")),
     "least": ((", ", "、"), ("least",)),
     "deviations": (("\n", "\n"), ("crosstab_deviations",)),
+}
+_NAME: Final = rf"[a-z][a-z0-9_-]{{0,{limits.MAX_NAME_CHARS - 1}}}"
+_COLUMN: Final = rf"{_NAME}\.[a-z0-9_-]{{1,{limits.MAX_HEADER_CHARS}}}"
+_NUMBER: Final = r"[0-9]{1,3}(?:,[0-9]{3}){0,6}|[0-9]{1,20}"
+# All other names: what each stands for (`hitoku.room.agreement.Name`, `Column`).
+_VALUES: Final = {
+    **{name: re.compile(_NAME) for name in ("a", "b", "c", "d", "e", "host", "member")},
+    **{name: re.compile(_NUMBER) for name in ("cells", "count", "minimum")},
+    "column": re.compile(_COLUMN),
+    "columns": re.compile(f"{_COLUMN}(?:, {_COLUMN})*"),
+    "tables": re.compile(f"{_NAME}(?:, {_NAME})*"),
 }
 _PARTS: Final = ("by_", "level_", "least", "no_column", "more_columns")
 
@@ -49,16 +65,33 @@ def _said(text: str, areas: tuple[str, ...], without: tuple[str, ...]) -> str | 
         within = any(key.startswith(f"learned.{area}") for area in areas)
         if within and not any(key.startswith(f"learned.{area}") for area in without):
             names = _matched(_pieces(english), text)
-            if names is not None:
-                return japanese.format(**{name: _phrase(name, value) for name, value in names.items()})
+            said = None if names is None else _phrases(names)
+            if said is not None:
+                return japanese.format(**said)
     return None
 
 
-def _phrase(name: str, value: str) -> str:
-    if name not in _PHRASES:
-        return value
+def _phrases(names: dict[str, str]) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    for name, value in names.items():
+        said = _phrase(name, value)
+        if said is None:
+            return None
+        found[name] = said
+    return found
+
+
+def _phrase(name: str, value: str) -> str | None:
+    if name in _VALUES:
+        return value if _VALUES[name].fullmatch(value) else None
     (parted, joined), areas = _PHRASES[name]
-    return joined.join(_levels(one) or _said(one, areas, ()) or one for one in value.split(parted))
+    parts: list[str] = []
+    for one in value.split(parted):
+        said = (_levels(one) if name == "reveals" else None) or _said(one, areas, ())
+        if said is None:
+            return None
+        parts.append(said)
+    return joined.join(parts)
 
 
 def _levels(text: str) -> str | None:

@@ -19,7 +19,6 @@ from hitoku.node.proposal_book import Record, Tried
 from hitoku.node.proposal_desk import heard
 from hitoku.node.proposals import Proposals
 from hitoku.node.resigned import learn
-from hitoku.node.unsigning import ask, waits_for
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import moment
@@ -147,11 +146,6 @@ class Courier:
         others = [m.name for m in agreement.members if m.name != me]
         for record in self._proposals.book.records():
             if record.author != me:
-                found += [
-                    (record.author, name, self._unsign)
-                    for name in waits_for(record, agreement, me)
-                    if eager or self._again(record.tried.get(name))
-                ]
                 waits = record.state == "declined" or (record.state == "open" and record.signed)
                 waits = waits and not record.delivered and record.author in others
                 if waits and (eager or self._again(record.tried.get(record.author))):
@@ -273,10 +267,6 @@ class Courier:
         message = Withdraw(version=record.version, hash=record.hash, signature=record.withdrawal or "")
         messages.read(Noted, peers.call(member, message.model_dump(mode="json")), member)
         self._told(record, member)
-
-    def _unsign(self, peers: InProcessPeers, member: str, record: Record) -> None:
-        if ask(self._proposals, peers, member, record):
-            self._to_pull.append(member)
 
     def _give(self, peers: InProcessPeers, member: str, record: Record) -> None:
         draft = read_draft(record.draft, record.author)

@@ -10,7 +10,7 @@ from hitoku.node.proposal_book import Record
 from hitoku.room.agreement import Agreement, Room, Signature
 from hitoku.room.changes import Change
 from hitoku.room.history import standing
-from hitoku.room.signing import missing, problems
+from hitoku.room.signing import fitting, missing, problems
 
 __all__ = ["Proposal", "only_signatures", "signers_of", "with_signatures"]
 
@@ -29,7 +29,6 @@ class Proposal:
         missing: who has still to sign, as far as it is known here.
         waits: at its author: who has not said yet that it keeps it.
         everybody: whether everybody must sign because shares of the history are used up.
-        me: who looks at it.
     """
 
     record: Record
@@ -41,7 +40,6 @@ class Proposal:
     missing: tuple[str, ...]
     waits: tuple[str, ...]
     everybody: bool = False
-    me: str = ""
 
     @property
     def author(self) -> str:
@@ -64,26 +62,21 @@ class Proposal:
         return self.record.version
 
     @property
-    def unsigning(self) -> tuple[str, ...]:
-        """Where this member takes its signature back: who has not promised yet."""
-        agreement = self.draft.agreement if self.before is None else self.before
-        others = (m.name for m in agreement.members)
-        return tuple(n for n in others if n not in self.record.unsigned and n != self.me)
-
-    @property
     def live(self) -> bool:
         """Whether it can still come into force."""
         return self.record.live
 
 
 def with_signatures(room: Room, given: Iterable[Signature]) -> Room:
-    """The room with those of the signatures that fit it; all others are dropped."""
-    for one in given:
-        others = tuple(s for s in room.signatures if (s.member, s.key) != (one.member, one.key))
-        tried = room.model_copy(update={"signatures": (*others, one)})
-        if not only_signatures(tried):
-            room = tried
-    return room
+    """The room with those of the signatures that fit it; all others are dropped.
+
+    The versions before are verified once, and only where a signature fits: members send many that do not.
+    """
+    fit = fitting(room, given)
+    if not fit or only_signatures(room):
+        return room
+    all_ = {(s.member, s.key): s for s in (*room.signatures, *fit)}
+    return room.model_copy(update={"signatures": tuple(all_.values())})
 
 
 def only_signatures(room: Room) -> list[str]:

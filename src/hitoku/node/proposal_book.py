@@ -2,10 +2,9 @@
 """What a member keeps of proposals, in files of its directory: durable, bounded, each written in one step.
 
 ``proposals/<room id>/<author>.json`` is the newest proposal of each author, this member among them;
-``proposals/<room id>/_bound.json`` is which draft this member has signed, so that it signs no other;
-``_never.json`` is what it promised others never to take up. Whoever changes one holds the lock of the room
-file (`hitoku.room.files.locked`). ``.closed.json`` keeps a member that was restored from a backup, or moved
-elsewhere, from signing anything; no backup has it.
+``proposals/<room id>/_bound.json`` is which draft this member has signed, so that it signs no other. Whoever
+changes one holds the lock of the room file (`hitoku.room.files.locked`). ``.closed.json`` keeps a member that
+was restored from a backup, or moved elsewhere, from signing anything; no backup has it.
 """
 
 from __future__ import annotations
@@ -16,14 +15,15 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitoku import limits
-from hitoku.errors import LimitError, RoomError
+from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Name, Room
 from hitoku.room.canonical import agreement_hash, canonical_json
 from hitoku.room.consent import Hash
 from hitoku.room.files import read_text, write_whole
+from hitoku.room.signing import signers_of_all
 from hitoku.room.versions import hashes
 
-__all__ = ["Book", "Bound", "Promised", "Record", "Tried"]
+__all__ = ["Book", "Bound", "Record", "Tried"]
 
 _FOLDER: Final = "proposals"
 _KEPT_RELEASED: Final = 200
@@ -65,8 +65,7 @@ class Record(_Part):
         why: what the author says of it.
         by: the user who made it, at its author's.
         state: ``draft``, its author has not sent it; ``open``; ``in_force``; ``withdrawn``; ``superseded``,
-            another version of that number is in force; ``declined``, here; ``unsigning``, this member takes
-            its signature back, and waits until all others have promised never to take it up.
+            another version of that number is in force; ``declined``, here.
         created: when it came, or was made.
         changed: when the state changed last.
         signed: at others than the author: whether this member signed it.
@@ -80,7 +79,6 @@ class Record(_Part):
         withdrawal: the author's signature that it takes the draft back.
         earlier: at the author: drafts of this number that it took back, each with that signature; for those
             that signed one and have not heard of it.
-        unsigned: who has promised never to take it up, with that one's signature.
         owed: at the author: who has not heard of a version that came in force before this proposal.
         times: when the author changed its draft during the last hour.
     """
@@ -92,7 +90,7 @@ class Record(_Part):
     draft: Annotated[str, Field(max_length=limits.MAX_ROOM_FILE_BYTES)]
     why: _Words = ""
     by: str | None = None
-    state: Literal["draft", "open", "in_force", "withdrawn", "superseded", "declined", "unsigning"]
+    state: Literal["draft", "open", "in_force", "withdrawn", "superseded", "declined"]
     created: str
     changed: str
     signed: bool = False
@@ -105,14 +103,13 @@ class Record(_Part):
     taken: dict[Name, Name] = {}
     withdrawal: str | None = None
     earlier: tuple[tuple[Hash, str], ...] = ()
-    unsigned: dict[Name, str] = {}
     owed: tuple[Name, ...] = ()
     times: tuple[str, ...] = ()
 
     @property
     def live(self) -> bool:
         """Whether it can still come into force through this member."""
-        return self.state in {"draft", "open", "unsigning"}
+        return self.state in {"draft", "open"}
 
 
 class Bound(_Part):
@@ -146,27 +143,6 @@ class Bound(_Part):
             return self
         released = (*self.released, hash_)[-_KEPT_RELEASED:]
         return Bound(version=self.version, hash=None, released=released)
-
-
-class Promised(_Part):
-    """A draft that this member never takes up, since a signer took its signature back.
-
-    Attributes:
-        to: that signer.
-        version: the draft's number.
-        hash: the draft's.
-        signature: this member's, of `hitoku.transport.proposals.never`.
-    """
-
-    to: Name
-    version: int
-    hash: Hash
-    signature: str
-
-
-class _Promises(_Part):
-    format: Literal["hitoku/promises/1"] = "hitoku/promises/1"
-    given: tuple[Promised, ...] = ()
 
 
 class _Closed(_Part):
@@ -234,17 +210,11 @@ class Book:
             RoomError: this member signed another draft of that number, or the record of it is damaged.
         """
         self.check_open()
-        hash_ = agreement_hash(agreement)
-        if not self.bound().holds(agreement.version, hash_):
+        if not self.bound().holds(agreement.version, agreement_hash(agreement)):
             raise RoomError(
                 f"this member signed another draft of version {agreement.version} of room "
-                f"{agreement.name!r}: let it come into force, have its author take it back, or take the "
-                "signature back; nothing was signed"
-            )
-        if self.promised(hash_):
-            raise RoomError(
-                f"this member promised never to take up this draft of version {agreement.version} of room "
-                f"{agreement.name!r}, since another took its signature back; nothing was signed"
+                f"{agreement.name!r}: let it come into force, or have its author take it back; nothing was "
+                "signed"
             )
 
     def check_open(self) -> None:
@@ -264,6 +234,10 @@ class Book:
             "has a console, or `hitoku node restore --to DIR` asks all other members what it signed, and "
             "nothing is signed before all have answered"
         )
+
+    def is_open(self) -> bool:
+        """Whether this member may sign and propose, see `check_open`."""
+        return not (self._folder / _CLOSED).is_file()
 
     def closed(self, since: str | None = None) -> bool:
         """Whether it is so since a restore, and the others were not asked after `since`."""
@@ -294,52 +268,30 @@ class Book:
         """Go on after a restore: all others have said what this member signed."""
         (self._folder / _CLOSED).unlink(missing_ok=True)
 
-    def promises(self) -> tuple[Promised, ...]:
-        """What this member promised others.
-
-        Raises:
-            RoomError: the record is damaged: then nothing is taken up.
-        """
-        path = self._folder / "_never.json"
-        return self._read(path, _Promises).given if path.is_file() else ()
-
-    def promised(self, hash_: str) -> bool:
-        """Whether this member promised anybody never to take this draft up."""
-        return any(one.hash == hash_ for one in self.promises())
-
-    def check_kept(self, room: Room) -> None:
+    def check_kept(self, room: Room, member: str, known: Agreement | None) -> None:
         """Whoever is about to take up a version of the room asks here first.
 
+        Args:
+            room: that version, with those before.
+            member: whose book this is.
+            known: what the member knows to be in force.
+
         Raises:
-            RoomError: in its chain is a draft that was taken back after this member had signed it, or that
-                this member promised never to take up.
+            RoomError: in its chain is a draft that was taken back after this member had signed it, or one
+                that needs this member's signature, which is bound to another draft of that number.
         """
-        all_ = hashes(room)
-        if all_.intersection(self.bound().released):
+        if hashes(room).intersection(self.bound().released):
             raise RoomError("this version was taken back by its author after this member had signed it")
-        if any(one.hash in all_ for one in self.promises()):
-            raise RoomError("a signer took its signature back, and this member promised not to take it up")
-
-    def promise(self, made: Promised, now: int) -> None:
-        """Keep a promise, before it is given. What is of a version that `now` has passed is forgotten.
-
-        Raises:
-            LimitError: there are too many for that member.
-            RoomError: it cannot be written.
-        """
-        kept = [p for p in self.promises() if p.version > now and (p.to, p.hash) != (made.to, made.hash)]
-        if sum(p.to == made.to for p in kept) >= limits.MAX_PROMISES:
-            raise LimitError(f"{made.to!r} took its signature back too often in one version")
-        self._write("_never.json", _Promises(given=(*kept, made)))
-
-    def unpromise(self, to: str, hash_: str) -> None:
-        """A member says that its draft came into force all the same.
-
-        Raises:
-            RoomError: it cannot be written.
-        """
-        kept = tuple(p for p in self.promises() if (p.to, p.hash) != (to, hash_))
-        self._write("_never.json", _Promises(given=kept))
+        bound, passed = self.bound(), 0 if known is None else known.version
+        if bound.hash is None or not passed < bound.version <= room.agreement.version or self.closed():
+            return  # after a restore, what it is bound to is older than what it signed
+        one = [*(v.agreement for v in room.history), room.agreement][bound.version - 1]
+        needed = signers_of_all(room)[bound.version - 1]
+        if member in needed.current | needed.previous and agreement_hash(one) != bound.hash:
+            raise RoomError(
+                f"version {bound.version} needs this member's signature, which signed another draft of that "
+                "number here: it signed elsewhere, or somebody else has its key; nothing was taken up"
+            )
 
     def bind(self, bound: Bound) -> None:
         """Keep which draft this member has signed, before the signature leaves.

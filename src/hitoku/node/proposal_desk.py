@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hitoku.errors import InputError, PeerError, RoomError
-from hitoku.node import resigned, unsigning
+from hitoku.node import resigned
 from hitoku.node.proposal import only_signatures, with_signatures
 from hitoku.node.proposal_book import Record
 from hitoku.node.proposals import Proposals
@@ -26,7 +26,6 @@ from hitoku.transport.proposals import (
     Propose,
     Proposed,
     SignatureGiven,
-    Unsign,
     Withdraw,
     draft_text,
     read_draft,
@@ -35,7 +34,7 @@ from hitoku.transport.proposals import (
 
 __all__ = ["ProposalDesk", "room_file"]
 
-_THEIRS = frozenset({"open", "declined", "unsigning"})
+_THEIRS = frozenset({"open", "declined"})
 """States of another's proposal that its author can still end."""
 
 
@@ -83,9 +82,6 @@ class ProposalDesk:
         if message["kind"] == "hitoku/propose/1":
             made = self._proposed(proposals, sender, messages.read(Propose, message, sender))
             return made.model_dump(mode="json")
-        if message["kind"] == "hitoku/unsign/1":
-            unsigned = unsigning.answer(proposals, sender, messages.read(Unsign, message, sender))
-            return unsigned.model_dump(mode="json")
         if message["kind"] == "hitoku/signed-request/1":
             messages.read(KnownRequest, message, sender)
             return resigned.answer(proposals, sender).model_dump(mode="json")
@@ -137,14 +133,12 @@ class ProposalDesk:
         """Keep a draft that is on top of what is in force here, if no other is in the way."""
         here, force = now
         version, hash_ = room.agreement.version, agreement_hash(room.agreement)
-        if proposals.book.promised(hash_):
-            return reply("bound")
         old = proposals.book.record(sender)
         if old is not None and old.hash == hash_ and old.state in _THEIRS:
             known = with_signatures(proposals.on_top(read_draft(old.draft, sender), force), room.signatures)
             if draft_text(known) != old.draft:
                 proposals.book.write(old.model_copy(update={"draft": draft_text(known)}))
-            if old.state != "open":
+            if old.state == "declined":
                 return reply("declined", reason=old.reason)
             mine = [s for s in known.signatures if s.member == proposals.me] if old.signed else []
             return reply("kept", signatures=mine)
@@ -182,8 +176,9 @@ class ProposalDesk:
         if record is None or order.index(sender) > order.index(proposals.me):
             return False
         try:
+            proposals.book.check_open()
             proposals.take_back(record, here, force, "withdrawn")
-        except RoomError:  # somebody joins by it: then the other waits
+        except RoomError:  # somebody joins by it, or it may be in force since a restore: then the other waits
             return False
         return True
 

@@ -31,10 +31,10 @@ disk. Argument, for a malicious member M that holds its own key only:
    need one signature only. Of two authors that wait for each other, the one later in the agreement gives way.
    A member can hold up another by not answering: then the operator can decline it away at home, or put in
    force what needs no more signatures without waiting (`settle` with `unheard`).
-5. *A signature taken back.* `unsign`: `hitoku.node.unsigning` has the argument.
-6. *A member restored from a backup* signs nothing before it knows what it signed: `hitoku.node.resigned`.
-7. *A history that is full.* What a member may add alone is bounded: `hitoku.room.history`.
-8. *Flood.* One file an author and room, of at most MAX_PROPOSAL_CHARS, and MAX_DRAFTS_AN_HOUR changes of it.
+5. *A member restored from a backup* signs, takes back and puts in force nothing of its own before it knows
+   what became of it: `hitoku.node.resigned`.
+6. *A history that is full.* What a member may add alone is bounded: `hitoku.room.history`.
+7. *Flood.* One file an author and room, of at most MAX_PROPOSAL_CHARS, and MAX_DRAFTS_AN_HOUR changes of it.
 
 Assumed: Ed25519 and SHA-256 hold; nobody else writes to the member's directory. Unaudited.
 """
@@ -156,11 +156,6 @@ class Proposals:
             if wrong:
                 raise RoomError("the next version cannot be so: " + "; ".join(wrong))
             _check_room_left(made)
-            if self.book.promised(agreement_hash(made.agreement)):
-                raise RoomError(
-                    "a signer took its signature of exactly this back, and all promised never to take it up: "
-                    "change something in it"
-                )
             text = draft_text(made)
             if len(text) > limits.MAX_PROPOSAL_CHARS:
                 raise LimitError(f"the agreement is larger than {limits.MAX_PROPOSAL_CHARS} characters")
@@ -197,12 +192,13 @@ class Proposals:
         """Take the own proposal back, and free everybody who signed it.
 
         Raises:
-            RoomError: it is in force, or somebody signed it who joins by an invitation.
+            RoomError: it is in force, or somebody signed it who joins by an invitation; or as for `propose`.
         """
         with self.turn() as (here, force):
             record = self._own(hash_)
             if not record.live:
                 raise RoomError("this proposal is over: there is nothing to take back")
+            self.book.check_open()  # after a restore, it may be in force at others
             self.take_back(record, here, force, "withdrawn")
 
     def take_back(self, record: Record, here: Room, force: Room, state: Any) -> None:
@@ -240,6 +236,9 @@ class Proposals:
             record = self.book.record(self.me)
             if record is None or record.state != "open":
                 return False
+            if not unheard and not self.book.is_open():
+                return False
+            self.book.check_open()  # after a restore, it may have been taken back
             if agreement_hash(force.agreement) == record.hash:  # an invitation's signature was the last one
                 self.book.write(self._over(record, "in_force"))
                 return True
@@ -277,7 +276,7 @@ class Proposals:
         with self.turn():
             record = self._others(hash_)
             if record.signed:
-                raise RoomError("this member signed it: take the signature back, or have its author take it")
+                raise RoomError("this member signed it: its author alone can take it back")
             update = {
                 "state": "declined",
                 "reason": reason[: limits.MAX_CONTROL_TEXT_CHARS],
@@ -286,40 +285,21 @@ class Proposals:
             }
             self.book.write(record.model_copy(update=update))
 
-    def unsign(self, hash_: str) -> None:
-        """Take the signature of another member's proposal back, as soon as all others have promised so (5).
-
-        Raises:
-            RoomError: it is over, this member did not sign it, or it brings somebody new.
-        """
-        with self.turn() as (_, force):
-            record = self._others(hash_)
-            if not record.signed:
-                raise RoomError("this member did not sign it: decline it")
-            made = read_draft(record.draft, record.author).agreement
-            new = sorted({m.name for m in made.members} - {m.name for m in force.agreement.members})
-            if new:
-                raise RoomError(
-                    f"{', '.join(new)} may join by this proposal, and cannot be asked whether it is in force "
-                    "there: its author alone can take it back"
-                )
-            update = {"state": "unsigning", "changed": self.now(), "tried": {}, "unsigned": {}}
-            self.book.write(record.model_copy(update=update))
-
     # --- both, with the room file's lock held ---
 
     def take_up(self, room: Room) -> None:
         """Put a version in the room file's place, verified as this member knows the room.
 
         Raises:
-            RoomError: it is not in force, does not continue what is known here, or was taken back.
+            RoomError: it is not in force, does not continue what is known here, was taken back, or is signed
+                by this member, which is bound to another draft of that number.
         """
         known = self.directory.known(room)
         if known is not None:
             continues(room, known)
         verify(room)
         hash_ = agreement_hash(room.agreement)
-        self.book.check_kept(room)
+        self.book.check_kept(room, self.me, known)
         self.directory.check_duties(room.agreement)
         room = only_needed(room)
         save_room(room, self.file)
@@ -361,7 +341,7 @@ class Proposals:
         lacking = missing(draft) if draft.history and record.live else ()
         mine = record.author == self.me
         waits = self._waits(record, force.agreement) if mine and record.state == "open" else ()
-        return Proposal(record, mine, draft, before, found, named, lacking, waits, everybody, self.me)
+        return Proposal(record, mine, draft, before, found, named, lacking, waits, everybody)
 
     def _waits(self, record: Record, agreement: Agreement) -> tuple[str, ...]:
         names = (m.name for m in agreement.members if m.name != self.me)

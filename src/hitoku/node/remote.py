@@ -290,7 +290,8 @@ def pull_room(path: Path, room: str | None, source: str | None) -> tuple[Room, P
             raise RoomError(f"{file}: holds a draft that is not in force; move it away, then pull again")
         fresh = newest.agreement.version > handle.agreement.version
         if fresh:
-            Book(directory.path, str(newest.agreement.id)).check_kept(newest)
+            book = Book(directory.path, str(newest.agreement.id))
+            book.check_kept(newest, directory.name, directory.known(newest))
             save_room(directory.room(newest), file)
         elif unreached is not None:
             raise unreached

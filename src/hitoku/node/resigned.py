@@ -4,17 +4,18 @@
 Which draft a member has signed is in its own files (`hitoku.node.proposal_book.Bound`). A backup is older, so
 a restored member would sign a second draft of one number, and both could come in force. Therefore a restore
 closes signing (`Book.close`, in a file that no backup has), and the node opens it when *every* other member
-has answered: which draft of its own it holds with the restored member's signature, which drafts of the
-restored member's it keeps, and what the restored member promised never to take up. Each signature is
-verified, so nobody can bind a member to what it did not sign. Where somebody has a newer version in force,
-that is got first.
+has answered: which draft of its own it holds with the restored member's signature, which it took back, and
+which drafts of the restored member's it keeps. Each signature is verified, so nobody can bind a member to
+what it did not sign. Where somebody has a newer version in force, that is got first.
 
 Signatures are given to a proposal's author alone, and leave it with the version in force only. So, as long as
 authors answer truly, what they hold is all. An author that hides a signature can use it later, which makes
 two signatures of one number in the restored member's name; what it can bring about with them is what the
 restored member's people once agreed to. One that does not answer keeps signing closed.
 
-The restored member's own proposals are taken back: what it heard of them is lost.
+The restored member's own proposals are taken back when all have answered: what it heard of them is lost.
+Until then it neither takes one back, which may be in force, nor puts one in force, which may have been taken
+back.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from __future__ import annotations
 from typing import Final
 
 from hitoku.errors import PeerError, RoomError
-from hitoku.node.proposal import only_signatures, with_signatures
-from hitoku.node.proposal_book import Promised, Record
+from hitoku.node.proposal import with_signatures
+from hitoku.node.proposal_book import Record
 from hitoku.node.proposals import Proposals
 from hitoku.node.settings import NodeSettings
 from hitoku.ports import Clock
-from hitoku.room.agreement import Agreement, Room, Signature
+from hitoku.room.agreement import Room, Signature
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.directory import MemberDirectory
 from hitoku.room.files import load_room
+from hitoku.room.restored import Restored
 from hitoku.transport import messages
 from hitoku.transport.in_process import InProcessPeers
 from hitoku.transport.proposals import (
@@ -38,11 +40,11 @@ from hitoku.transport.proposals import (
     Known,
     KnownRequest,
     Noted,
-    Promise,
+    TakenBack,
     Withdraw,
     draft_text,
     read_draft,
-    valid_never,
+    valid_withdrawal,
     withdrawal,
 )
 
@@ -53,7 +55,7 @@ _TIMES: Final = 5
 
 
 def answer(proposals: Proposals, sender: str) -> Known:
-    """What this member knows of what a restored one signed, proposed and promised."""
+    """What this member knows of what a restored one signed and proposed."""
     with proposals.turn() as (here, force):
         book, now = proposals.book, force.agreement.version
         records = [record for record in book.records() if record.version > now]
@@ -61,17 +63,18 @@ def answer(proposals: Proposals, sender: str) -> Known:
         bound = book.bound()
         if bound.author == sender and bound.hash is not None and bound.version > now:
             authored.append((bound.version, bound.hash))
-        promised = [
-            Promise(version=r.version, hash=r.hash, signature=r.unsigned[sender])
-            for r in records
-            if sender in r.unsigned
-        ]
         return Known(
             version=now,
             signed=_signed_by(proposals, sender, here, force),
             authored=[Authored(version=v, hash=h) for v, h in dict.fromkeys(authored)],
-            promised=promised,
+            taken_back=[one for r in records if r.author == proposals.me for one in _taken_back(r)],
         )
+
+
+def _taken_back(record: Record) -> list[TakenBack]:
+    last = () if record.withdrawal is None else ((record.hash, record.withdrawal),)
+    given = dict((*record.earlier, *last))
+    return [TakenBack(version=record.version, hash=h, signature=s) for h, s in given.items()]
 
 
 def _signed_by(proposals: Proposals, sender: str, here: Room, force: Room) -> str | None:
@@ -93,7 +96,8 @@ def learn(proposals: Proposals, peers: InProcessPeers) -> tuple[str, ...]:
     Raises:
         PeerError: somebody cannot be asked, or shows a signature that is none; signing stays closed.
         RoomError: two members hold two drafts of one number that this member signed.
-        Refusal: the node was moved, and not all others know yet that it goes on here.
+        Refusal: the node was moved, and not all others know yet that it goes on here; or another copy goes
+            on, and the loss was not accepted here.
     """
     _check_arrived(proposals)
     with proposals.turn() as (_, force):
@@ -106,10 +110,9 @@ def learn(proposals: Proposals, peers: InProcessPeers) -> tuple[str, ...]:
     with proposals.turn() as (here, force):
         if agreement_hash(force.agreement) != agreement_hash(agreement):
             raise PeerError("another version came into force meanwhile: all are asked again")
-        for name, known in heard.items():
-            _take_promises(proposals, agreement, name, known)
         if ahead:
             return ahead
+        _free_of(proposals, force, heard)
         _take_signed(proposals, force, heard)
         record = proposals.book.record(proposals.me)
         if record is not None and record.live:
@@ -127,6 +130,8 @@ def learn(proposals: Proposals, peers: InProcessPeers) -> tuple[str, ...]:
 def learn_by_hand(directory: MemberDirectory, number: int, clock: Clock) -> None:
     """The same for one room of node.toml, from a command; a node with a console does it by itself.
 
+    A second copy of a moved node asks nothing, and stays closed: see `learn`.
+
     Raises:
         HitokuError: as for `learn`; or a newer version cannot be got.
     """
@@ -137,7 +142,7 @@ def learn_by_hand(directory: MemberDirectory, number: int, clock: Clock) -> None
     for _ in range(_TIMES):
         room = str(load_room(file).agreement.id)
         proposals = Proposals(directory, file, room, clock)
-        if not proposals.book.closed():
+        if not proposals.book.closed() or _twice(proposals):
             return
         with by_hand(directory, number, clock) as hand:
             ahead = learn(proposals, hand.node.peers)
@@ -147,18 +152,35 @@ def learn_by_hand(directory: MemberDirectory, number: int, clock: Clock) -> None
 
 def _check_arrived(proposals: Proposals) -> None:
     """Of a moved node there may be two copies; the one that goes on signs (`hitoku.room.arrivals`)."""
-    closed = proposals.directory.records(proposals.room, proposals.clock).ledger.restored()
-    if closed is not None and closed.state != "restored":
+    closed = _mark(proposals)
+    if closed is not None and (closed.state != "restored" or closed.twice):
         raise closed.refusal(proposals.me)
 
 
-def _take_promises(proposals: Proposals, agreement: Agreement, name: str, known: Known) -> None:
-    me = agreement.member(proposals.me)
-    for one in known.promised:
-        if me is None or not valid_never(proposals.room, one.version, one.hash, name, me.key, one.signature):
-            raise PeerError(f"{name!r} shows a promise that this member never gave")
-        made = Promised(to=name, version=one.version, hash=one.hash, signature=one.signature)
-        proposals.book.promise(made, agreement.version)
+def _twice(proposals: Proposals) -> bool:
+    closed = _mark(proposals)
+    return closed is not None and closed.twice
+
+
+def _mark(proposals: Proposals) -> Restored | None:
+    return proposals.directory.records(proposals.room, proposals.clock).ledger.restored()
+
+
+def _free_of(proposals: Proposals, force: Room, heard: dict[str, Known]) -> None:
+    """What was taken back after the backup is over; its author says so once only, and did."""
+    for name, known in heard.items():
+        who, record = force.agreement.member(name), proposals.book.record(name)
+        for one in known.taken_back:
+            if who is None or not valid_withdrawal(
+                proposals.room, one.version, one.hash, who.key, one.signature
+            ):
+                raise PeerError(f"{name!r} takes a proposal back without its signature")
+            bound = proposals.book.bound()
+            if bound.freed(name, one.hash) != bound:
+                proposals.book.bind(bound.freed(name, one.hash))
+            if record is not None and record.hash == one.hash and record.state in {"open", "declined"}:
+                update = {"state": "withdrawn", "withdrawal": one.signature, "changed": proposals.now()}
+                proposals.book.write(record.model_copy(update=update))
 
 
 def _take_signed(proposals: Proposals, force: Room, heard: dict[str, Known]) -> None:
@@ -171,7 +193,7 @@ def _take_signed(proposals: Proposals, force: Room, heard: dict[str, Known]) -> 
                 continue  # over
             room = proposals.on_top(Room(agreement=draft.agreement), force)
             room = with_signatures(room, _of(draft.signatures, proposals.me))
-            if only_signatures(room) or not room.signatures:
+            if not room.signatures:  # none of it fits, or the draft is no next version
                 raise PeerError(f"{name!r} shows a signature that this member never gave")
             found[agreement_hash(draft.agreement)] = (name, room)
     if len(found) > 1:

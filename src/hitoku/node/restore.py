@@ -289,8 +289,10 @@ def _mark(connection: Connection, manifest: Manifest, rooms: list[str], now: dat
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     for room in rooms:
         tables.insert_once(connection, tables.ledgers, {"room": room, "size": 0, "head": None})
-    for row in connection.execute(sa.select(ledger.room, ledger.size)).all():
-        closed = Restored("restored", time, int(row.size))
+    for row in connection.execute(sa.select(ledger.room, ledger.size, ledger.restored)).all():
+        # A backup of a copy that did not go on, where another one may: it does not get rid of that.
+        was = None if row.restored is None else Restored.from_text(str(row.restored))
+        closed = Restored("restored", time, int(row.size), instance=was.instance if was else None)
         if manifest.moved:  # of all copies of it one goes on: the one that the others hear of
             closed = Restored("arriving", time, int(row.size), instance=secrets.token_hex(16))
         connection.execute(

@@ -97,7 +97,9 @@ class Arrival:
             if type(size) is not int or not 0 <= size < 2**53 or not _INSTANCE.fullmatch(instance):
                 raise ValueError
             signature = base64.b64decode(data["signature"], validate=True)
-            return cls(str(data["room"]), str(data["member"]), size, instance, signature)
+            made = cls(str(data["room"]), str(data["member"]), size, instance, signature)
+            made.message()  # JSON may have half characters, which cannot be signed
+            return made
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise RoomError(f"not of the format {FORMAT}") from None
 

@@ -453,9 +453,12 @@ class Records:
             return self.ledger.append(connection, EntryKind.RESTORE, body)
 
     def arrived_twice(self, closed: Restored, missing: int) -> None:
-        """Another copy of the ledger goes on: this one is as one that was restored from a plain backup."""
+        """Another copy of the ledger goes on: this one is as one that was restored from a plain backup.
+
+        Its instance stays in the mark: while it is there, this copy signs nothing (`Restored.twice`).
+        """
         moment = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")  # the other may have consented until now
-        mark = Restored("restored", moment, closed.size, missing)
+        mark = Restored("restored", moment, closed.size, missing, closed.instance)
         here = (tables.ledgers.c.room == self.room) & (tables.ledgers.c.restored == closed.to_text())
         with self.store.transaction() as connection:
             connection.execute(sa.update(tables.ledgers).where(here).values(restored=mark.to_text()))

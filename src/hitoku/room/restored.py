@@ -34,7 +34,8 @@ class Restored:
         time: when, as text.
         size: how many entries it had then.
         missing: how many more the others have seen; None while they were not asked.
-        instance: which copy of a moved ledger this is; None where it was not moved here.
+        instance: which copy of a moved ledger this is; None where it was not moved here. A copy that came
+            while another went on keeps it with the state ``restored``.
     """
 
     state: Literal["restored", "moved", "arriving"]
@@ -60,7 +61,9 @@ class Restored:
             missing, instance = data["missing"], data.get("instance")
             if data["state"] not in {"restored", "moved", "arriving"}:
                 raise ValueError
-            if (data["state"] == "arriving") != isinstance(instance, str):
+            if not isinstance(instance, str) and (instance is not None or data["state"] == "arriving"):
+                raise ValueError
+            if instance is not None and data["state"] == "moved":
                 raise ValueError
             return cls(
                 data["state"],
@@ -71,6 +74,11 @@ class Restored:
             )
         except (ValueError, KeyError, TypeError, RecursionError):
             raise RoomError("the ledger is closed, and it cannot be read why: restore it again") from None
+
+    @property
+    def twice(self) -> bool:
+        """Whether another copy of the moved ledger goes on, or did: this one has accepted no loss yet."""
+        return self.state == "restored" and self.instance is not None
 
     def compared(self, missing: int) -> Self:
         """The same, with what the others said."""

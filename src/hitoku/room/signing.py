@@ -21,6 +21,7 @@ from hitoku.room.history import Standing, standing
 from hitoku.room.keys import valid_signature
 
 __all__ = [
+    "fitting",
     "missing",
     "only_needed",
     "problems",
@@ -77,6 +78,13 @@ def with_signature(room: Room, member: str, signature: str) -> Room:
         raise RoomError(f"this is not a signature of {member!r} of room {room.agreement.name!r} as it stands")
     others = tuple(s for s in room.signatures if (s.member, s.key) != (member, None))
     return room.model_copy(update={"signatures": (*others, Signature(member=member, signature=signature))})
+
+
+def fitting(room: Room, given: Iterable[Signature]) -> tuple[Signature, ...]:
+    """Those of the signatures that their members made of the newest version; no other one is looked at."""
+    message = _message(room.agreement)
+    before = room.history[-1].agreement if room.history else None
+    return tuple(one for one in given if _fits(before, room.agreement, one, message))
 
 
 def signers(room: Room) -> Signers:
@@ -198,11 +206,10 @@ def _version(
         if times > 1:
             found.append(f"{name!r} signed {times} times: remove all but one of its signatures")
     for signature in given:
-        source = before if signature.key == "previous" else agreement
-        who = None if source is None else source.member(signature.member)
-        if who is None:
+        fits = _fits(before, agreement, signature, message)
+        if fits is None:
             found.append(f"{signature.member!r} signed but is no member: remove its signature")
-        elif not valid_signature(who.key, message, signature.signature):
+        elif not fits:
             found.append(
                 f"the signature of {signature.member!r} does not fit: the agreement was changed after it "
                 "signed, or its key is another; it must look and sign again"
@@ -212,6 +219,15 @@ def _version(
         for name, old in _missing(before, agreement, given, needed)
     )
     return found
+
+
+def _fits(
+    before: Agreement | None, agreement: Agreement, signature: Signature, message: bytes
+) -> bool | None:
+    """Whether a signature is its member's, of this message; None where the member is none."""
+    source = before if signature.key == "previous" else agreement
+    who = None if source is None else source.member(signature.member)
+    return None if who is None else valid_signature(who.key, message, signature.signature)
 
 
 def _missing(

@@ -29,19 +29,13 @@ __all__ = [
     "Known",
     "KnownRequest",
     "Noted",
-    "Promise",
     "Propose",
     "Proposed",
     "SignatureGiven",
-    "Unsign",
-    "Unsigned",
+    "TakenBack",
     "Withdraw",
     "draft_text",
-    "never",
     "read_draft",
-    "unsigning",
-    "valid_never",
-    "valid_unsigning",
     "valid_withdrawal",
     "withdrawal",
 ]
@@ -51,14 +45,11 @@ KINDS: Final = frozenset(
         "hitoku/propose/1",
         "hitoku/signature/1",
         "hitoku/withdraw/1",
-        "hitoku/unsign/1",
         "hitoku/signed-request/1",
     }
 )
 
 _WITHDRAWN: Final = b"hitoku/withdrawn/1\n"
-_UNSIGNING: Final = b"hitoku/unsigning/1\n"
-_NEVER: Final = b"hitoku/never/1\n"
 _DraftText = Annotated[str, Field(max_length=limits.MAX_PROPOSAL_CHARS)]
 _Version = Annotated[int, Field(ge=1, le=limits.MAX_ROOM_VERSIONS + 1)]
 _SignatureText = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{86}==$")]
@@ -131,55 +122,10 @@ class Withdraw(Message):
     signature: _SignatureText
 
 
-class Unsign(Message):
-    """Signer to every other member: I take my signature of this draft back; never take it up.
-
-    Attributes:
-        version: its number.
-        hash: the draft's.
-        void: it came into force all the same: whoever promised never to take it up may do so.
-        signature: the sender's, of `unsigning`.
-    """
-
-    kind: Literal["hitoku/unsign/1"] = "hitoku/unsign/1"
-    version: _Version
-    hash: Hash
-    void: bool = False
-    signature: _SignatureText
-
-
-class Unsigned(Message):
-    """What becomes of it at the receiver.
-
-    Attributes:
-        state: ``promised``, it never takes that draft up; ``free``, as `void` said; ``in_force``, it is in
-            force there; ``newer``, another version of that number is.
-        signature: of ``promised``: the receiver's, of `never`.
-    """
-
-    kind: Literal["hitoku/unsigned/1"] = "hitoku/unsigned/1"
-    state: Literal["promised", "free", "in_force", "newer"]
-    signature: _SignatureText | None = None
-
-
 class KnownRequest(Message):
-    """A restored member to every other one: what did I sign and promise that you know of?"""
+    """A restored member to every other one: what did I sign and propose that you know of?"""
 
     kind: Literal["hitoku/signed-request/1"] = "hitoku/signed-request/1"
-
-
-class Promise(Message):
-    """That a draft is never taken up.
-
-    Attributes:
-        version: its number.
-        hash: the draft's.
-        signature: by whom the promise is, of `never`.
-    """
-
-    version: _Version
-    hash: Hash
-    signature: _SignatureText
 
 
 class Authored(Message):
@@ -194,24 +140,36 @@ class Authored(Message):
     hash: Hash
 
 
+class TakenBack(Message):
+    """A draft that its author took back.
+
+    Attributes:
+        version: its number.
+        hash: the draft's.
+        signature: the author's, of `withdrawal`.
+    """
+
+    version: _Version
+    hash: Hash
+    signature: _SignatureText
+
+
 class Known(Message):
     """The answer to `KnownRequest`.
 
     Attributes:
         version: the version in force there.
         signed: the receiver's own open draft with the asker's signature, where it has that.
-        authored: drafts of the asker's that are kept there.
-        promised: what the asker promised the receiver never to take up.
+        authored: drafts of the asker's that are kept there: its newest, and the one that is signed.
+        taken_back: drafts of the receiver's that it took back.
     """
 
     kind: Literal["hitoku/signed-given/1"] = "hitoku/signed-given/1"
     version: _Version
     signed: _DraftText | None = None
-    authored: Annotated[list[Authored], Field(max_length=limits.MAX_PROMISES, strict=False)] = Field(
-        default_factory=list
-    )
-    promised: Annotated[list[Promise], Field(max_length=limits.MAX_PROMISES, strict=False)] = Field(
-        default_factory=list
+    authored: Annotated[list[Authored], Field(max_length=2, strict=False)] = Field(default_factory=list)
+    taken_back: Annotated[list[TakenBack], Field(max_length=limits.MAX_DRAFTS_AN_HOUR + 1, strict=False)] = (
+        Field(default_factory=list)
     )
 
 
@@ -254,34 +212,6 @@ def withdrawal(room: str, version: int, hash_: str, keys: KeyStore) -> str:
 def valid_withdrawal(room: str, version: int, hash_: str, key: str, signature: str) -> bool:
     """Whether it is that signature by that key."""
     return valid_signature(key, _withdrawal(room, version, hash_), signature)
-
-
-def _unsigning(room: str, version: int, hash_: str, void: bool) -> bytes:
-    return _UNSIGNING + canonical_json({"room": room, "version": version, "hash": hash_, "void": void})
-
-
-def unsigning(room: str, version: int, hash_: str, void: bool, keys: KeyStore) -> str:
-    """A signer's signature that it takes its signature of a draft back; or, with `void`, that it does not."""
-    return base64.b64encode(keys.sign(_unsigning(room, version, hash_, void))).decode()
-
-
-def valid_unsigning(room: str, version: int, hash_: str, void: bool, key: str, signature: str) -> bool:
-    """Whether it is that signature by that key."""
-    return valid_signature(key, _unsigning(room, version, hash_, void), signature)
-
-
-def _never(room: str, version: int, hash_: str, to: str) -> bytes:
-    return _NEVER + canonical_json({"room": room, "version": version, "hash": hash_, "to": to})
-
-
-def never(room: str, version: int, hash_: str, to: str, keys: KeyStore) -> str:
-    """A member's signature that it never takes a draft up, for the member that took its signature back."""
-    return base64.b64encode(keys.sign(_never(room, version, hash_, to))).decode()
-
-
-def valid_never(room: str, version: int, hash_: str, to: str, key: str, signature: str) -> bool:
-    """Whether it is that signature by that key."""
-    return valid_signature(key, _never(room, version, hash_, to), signature)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

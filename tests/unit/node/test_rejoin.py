@@ -19,7 +19,9 @@ from tests.unit.room.test_budgets import run as charged
 from hitoku.errors import PeerError, Refusal, RoomError
 from hitoku.node.backup import backup
 from hitoku.node.member import LocalNode
+from hitoku.node.proposals import Proposals
 from hitoku.node.rejoin import _check_time, _compared, _said
+from hitoku.node.resigned import _check_arrived, learn
 from hitoku.node.restore import restore
 from hitoku.ports import NoProgress
 from hitoku.room import store as tables
@@ -321,6 +323,51 @@ def test_a_moved_node_does_not_go_on_twice(world, clock):
     assert three.records.accounts(world.place.agreement)[0].left.rho == 0
 
 
+def test_a_second_copy_signs_nothing_before_its_loss_is_accepted(world, clock):
+    """Else two nodes of one key would each sign drafts of one version."""
+    world.moved()
+    one = world.arriving("one")
+    check_restored(one.records, one.room, one.peers)
+    two = world.arriving("two")
+    with pytest.raises(Refusal, match="goes on elsewhere"):
+        check_restored(two.records, two.room, two.peers)
+    _refused(two, clock)
+    world.compared(accept=False)  # asks how much is missing, and says so in the mark
+    _refused(two, clock)
+    # Nor does it get there by a backup of its own.
+    directory = MemberDirectory.open(world.path / "two")
+    backup(directory, world.path / "two.zip", clock)
+    key = world.place.room.agreement.member("registry").key
+    restore(world.path / "two.zip", world.path / "again", clock, key=key)
+    shutil.copy(world.path / "two" / "member.key", world.path / "again" / "member.key")
+    _refused(world.reached(world.path / "again"), clock)
+    # As from a plain backup, when what may be lost counts as spent.
+    clock.pass_seconds(1000)
+    two = world.reached(world.path / "two")
+    world.compared(accept=True)
+    _check_arrived(_signing(two, clock))
+
+
+def test_what_came_from_a_plain_backup_signs_before_its_loss_is_accepted(world, clock):
+    """It only has to know what it signed (docs/backup.md)."""
+    node = world.put_back()
+    _check_arrived(_signing(node, clock))
+    with pytest.raises(Refusal):
+        check_restored(node.records, node.room, node.peers)
+    _check_arrived(_signing(node, clock))
+
+
+def _signing(node: LocalNode, clock) -> Proposals:
+    return Proposals(node._directory, node._directory.path / "room.yaml", ROOM, clock)
+
+
+def _refused(node: LocalNode, clock) -> None:
+    with pytest.raises(Refusal) as caught:
+        learn(_signing(node, clock), node.peers)
+    assert caught.value.code == "RESTORED_BEHIND"
+    assert "--accept-loss" in str(caught.value.remedy)
+
+
 def test_two_copies_that_come_at_once_do_not_both_go_on(world):
     world.moved()
     one = world.arriving("one")
@@ -378,13 +425,18 @@ def test_nobody_says_that_another_member_moved(world):
     node = world.arriving("one")
     mine = node.records.ledger.arrival(node.records.ledger.restored())
     host = world.nodes["host"]
-    for text in (mine.to_text(), replace(mine, member="airport").to_text(), "x", "{}"):
+    for text in (mine.to_text(), replace(mine, member="airport").to_text(), "x", "{}", *_half(mine)):
         with pytest.raises(PeerError, match="does not hold"):
             host.handle("airport", Arrived(arrival=text).model_dump(mode="json"))
     later = Arrival.made(node._directory.keys(), mine.room, mine.member, mine.size + 5, "1" * 32)
     assert keep(host.records.store, later) == later
     assert keep(host.records.store, mine) == later  # an older one changes nothing
     assert keep(host.records.store, replace(later, instance="2" * 32)) == later
+
+
+def _half(arrival: Arrival) -> list[str]:
+    """Text with half a character in each place that takes text: JSON may have it, and it has no bytes."""
+    return [arrival.to_text().replace(f'"{said}"', '"\\ud800"') for said in (arrival.room, arrival.member)]
 
 
 def _without(node, monkeypatch, name: str) -> set[str]:

@@ -96,13 +96,6 @@ def withdraw(request: Request, room_id: str, user: Drafter, agreed: Hash) -> Res
     return _done(request, user, room_id, lambda: drafts.withdraw(context, user, room_id, agreed), "withdrawn")
 
 
-@router.post("/rooms/{room_id}/draft/unsign", dependencies=PEERS)
-def unsign(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
-    """Take the signature of another member's proposal back."""
-    context = context_of(request)
-    return _done(request, user, room_id, lambda: drafts.unsign(context, user, room_id, agreed), "unsigning")
-
-
 @router.post("/rooms/{room_id}/draft/settle", dependencies=PEERS)
 def settle(request: Request, room_id: str, user: Signer, agreed: Hash) -> Response:
     """Put the own proposal in force without waiting for who cannot be reached."""

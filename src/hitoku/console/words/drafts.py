@@ -25,27 +25,6 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "drafts.state_withdrawn": ("taken back", "取り下げ"),
     "drafts.state_superseded": ("overtaken by another version", "別の版が先に発効"),
     "drafts.state_declined": ("declined here", "自社で拒否"),
-    "drafts.state_unsigning": ("signature being taken back", "署名の取り消し中"),
-    "drafts.unsign": ("Take the signature back", "署名を取り消す"),
-    "drafts.unsign_hint": (
-        (
-            "For a proposal that never comes to an end. Every other member's node, the author's too, has to "
-            "answer and promise never to put it in force; until then this member signs no other change."
-        ),
-        (
-            "いつまでも終わらない提案のためのものです。提案者を含むすべてのメンバーのノードが応答し、この提案を"
-            "発効させないと約束する必要があります。それまで、自社は別の変更に署名できません。"
-        ),
-    ),
-    "drafts.unsign_sure": ("Take the signature back?", "署名を取り消しますか？"),
-    "drafts.unsigning_waits": (
-        "Your signature is being taken back. Waits for: {names}",
-        "署名を取り消しています。応答待ち: {names}",
-    ),
-    "drafts.said_unsigning": (
-        "All other members are asked; this member is free when all have answered.",
-        "他のすべてのメンバーに確認しています。全員が応答すると、署名は取り消されます。",
-    ),
     "drafts.why": ("Why", "理由"),
     "drafts.must_sign": ("Must sign", "署名が必要"),
     "drafts.everybody": (

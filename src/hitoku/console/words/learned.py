@@ -35,7 +35,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "learned.no_column": (
         "no column",
-        "どの列についても何も",
+        "どの列についても何もわかりません",
     ),
     "learned.more_columns": (
         "{count} more columns",
@@ -67,16 +67,16 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "learned.level_never": (
         "{column} never",
-        "{column} については何も",
+        "{column} については何もわかりません",
     ),
     # All protections.
     "learned.answer": (
-        "the released answer; {protected}; it tells of {columns}",
-        "開示された回答。{protected}。回答からわかること: {columns}",
+        "the released answer; {protected}; it tells of {reveals}",
+        "開示された回答。{protected}。回答からわかること: {reveals}",
     ),
     "learned.answer_receiver": (
-        "the released answer, where it is a receiver; {protected}; it tells of {columns}",
-        "受信者である場合、開示された回答。{protected}。回答からわかること: {columns}",
+        "the released answer, where it is a receiver; {protected}; it tells of {reveals}",
+        "受信者である場合、開示された回答。{protected}。回答からわかること: {reveals}",
     ),
     "learned.question": (
         "that the question was asked, by whom, and its text",
@@ -180,12 +180,12 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
     ),
     "learned.crosstab_answer": (
-        "the answer, where it is a receiver; {protected}; it tells of {columns}",
-        "受信者である場合、回答。{protected}。回答からわかること: {columns}",
+        "the answer, where it is a receiver; {protected}; it tells of {reveals}",
+        "受信者である場合、回答。{protected}。回答からわかること: {reveals}",
     ),
     "learned.crosstab_answer_owner": (
-        "the answer; {protected}; it tells of {columns}",
-        "回答。{protected}。回答からわかること: {columns}",
+        "the answer; {protected}; it tells of {reveals}",
+        "回答。{protected}。回答からわかること: {reveals}",
     ),
     "learned.crosstab_follows": (
         (

@@ -41,7 +41,6 @@ __all__ = [
     "pull",
     "settle_now",
     "sign_proposal",
-    "unsign",
     "withdraw",
 ]
 
@@ -147,20 +146,6 @@ def decline(context: Context, user: User, room_id: str, hash_: str, reason: str)
     entry = context.room(user, room_id)
     proposals_of(context.node, entry, context.clock).decline(hash_, reason)
     context.log("declined", room=entry.id, hash=hash_, user=user.id)
-    _step(context, entry)
-
-
-def unsign(context: Context, user: User, room_id: str, hash_: str) -> None:
-    """Take the signature of another member's proposal back; this member is free when all others promised.
-
-    Raises:
-        NotFound, Refusal: as for `propose`.
-        RoomError: it is over, this member did not sign it, or somebody joins by it.
-    """
-    _may(user, May.SIGN)
-    entry = context.room(user, room_id)
-    proposals_of(context.node, entry, context.clock).unsign(hash_)
-    context.log("unsigned", room=entry.id, hash=hash_, user=user.id)
     _step(context, entry)
 
 

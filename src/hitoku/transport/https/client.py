@@ -68,7 +68,6 @@ IDEMPOTENT: Final = frozenset(
         "hitoku/delete-keys/1",  # a tombstone is made once, and given again
         "hitoku/propose/1",  # a draft that is kept is not kept again, and the answer is the same
         "hitoku/signature/1",  # a signature that is there is put in its own place
-        "hitoku/unsign/1",  # a promise is made once, and given again
         "hitoku/signed-request/1",  # reads
         "hitoku/withdraw/1",  # what is taken back stays so, and the answer is the same
     }

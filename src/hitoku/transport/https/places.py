@@ -8,7 +8,8 @@ something.
 
 So such an address is called, or kept, only where it is in an allowed network: by default public ones, and the
 loopback or private networks that the node's own addresses are in. ``networks`` in node.toml names more.
-Link-local addresses, where clouds have what tells keys to whoever asks, are in no default. Names are resolved
+Where clouds have what tells keys to whoever asks (link-local addresses, and some that look public or private)
+no network opens: who means such an address lists exactly it. Names are resolved
 here, and `Networks.place` gives the very address that was looked at, so that a name cannot be another's a
 moment later.
 """
@@ -35,6 +36,20 @@ _PRIVATE: Final = (
     IPv4Network("192.168.0.0/16"),
     IPv4Network("100.64.0.0/10"),  # shared, RFC 6598
     IPv6Network("fc00::/7"),
+)
+_NEVER: Final[tuple[_Network, ...]] = (
+    IPv4Network("169.254.0.0/16"),  # link-local, and most clouds' metadata
+    IPv4Network("168.63.129.16/32"),  # Azure
+    IPv4Network("100.100.100.200/32"),  # Alibaba Cloud
+    IPv4Network("192.0.0.0/24"),  # RFC 6890; Oracle Cloud
+    IPv4Network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
+    IPv6Network("fe80::/10"),
+    IPv6Network("fec0::/10"),  # site-local, RFC 3879
+    IPv6Network("fd00:ec2::/32"),  # AWS: ::254, and others beside it
+    IPv6Network("fd20:ce::254/128"),  # Google Cloud
+    IPv6Network("64:ff9b:1::/48"),  # IPv4 addresses that cannot be told, RFC 8215
+    IPv6Network("3fff::/20"),  # documentation, RFC 9637
+    IPv6Network("5f00::/16"),  # RFC 9602
 )
 _SMALLEST: Final = {4: 8, 6: 7}
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -71,7 +86,10 @@ class Networks:
     def allow(self, ip: _Ip) -> bool:
         """Whether a machine may be called."""
         inner = _inner(ip)
-        if any(_in(inner, one) for one in self.listed):
+        around = [one for one in self.listed if _in(inner, one)]
+        if any(_in(one, never) for one in (ip, inner) for never in _NEVER):
+            return any(one.prefixlen == one.max_prefixlen for one in around)
+        if around:
             return True
         odd = inner.is_multicast or inner.is_reserved or inner.is_unspecified or inner.is_link_local
         return inner.is_global and not odd

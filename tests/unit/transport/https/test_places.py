@@ -18,7 +18,9 @@ INSIDE = [
     "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.20.1.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "0.0.0.0", "224.0.0.1", "255.255.255.255", "240.0.0.1", "::", "::1", "fe80::1", "fc00::1", "ff02::1",
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::1", "2002:a9fe:a9fe::", "64:ff9b::7f00:1",
-    "64:ff9b::a9fe:a9fe", "2001:db8::1", "192.0.2.1", "198.18.0.1",
+    "64:ff9b::a9fe:a9fe", "192.0.0.9", "192.0.0.192", "168.63.129.16", "100.100.100.200", "fd00:ec2::254",
+    "fd20:ce::254", "fec0::1", "192.88.99.1", "3fff::1", "64:ff9b:1::a9fe:a9fe", "64:ff9b::a83f:8110",
+    "5f00::1", "2001:db8::1", "192.0.2.1", "198.18.0.1",
 ]  # fmt: skip
 OUTSIDE = ["1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::101:101", "::ffff:1.1.1.1"]
 
@@ -61,6 +63,26 @@ def test_an_operator_lists_more_and_not_everything():
     for text in ("0.0.0.0/0", "::/0", "0.0.0.0/1", "host", "10.1.2.3/16", ""):
         with pytest.raises(InputError):
             check_network(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "around"),
+    [
+        ("169.254.169.254", "169.254.0.0/16"),
+        ("168.63.129.16", "168.63.0.0/16"),
+        ("100.100.100.200", "100.64.0.0/10"),
+        ("192.0.0.192", "192.0.0.0/24"),
+        ("fd00:ec2::254", "fd00::/8"),
+        ("fd20:ce::254", "fd20:ce::/64"),
+        ("fe80::1", "fe80::/10"),
+        ("fec0::1", "fec0::/10"),
+    ],
+)
+def test_what_tells_keys_is_called_only_where_exactly_it_is_listed(host, around):
+    ip = ip_address(host)
+    assert not Networks.of([], [around]).allow(ip)
+    assert not Networks.of([str(ip + 1)]).allow(ip)
+    assert Networks.of([], [around, host]).allow(ip)
 
 
 def test_a_name_is_looked_up_once_and_its_number_is_called(monkeypatch):
