@@ -40,7 +40,7 @@ test: $(BIN)/uv ## the suite, less what takes long (`test-slow`) and what needs 
 test-slow: $(BIN)/uv ## nodes as processes, kills, load, fuzz, many instances
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra learning --extra console --extra telemetry --extra postgres --extra dev
 	@$(COMPILE)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(slow or e2e) and not spark" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "(slow or e2e) and not spark" $(PYTEST_ARGS)
 
 test-spark: $(BIN)/uv ## what needs Spark 4 (a 456 MB download) and Java 17
 	$(SYNC) --extra demo --extra febrl --extra attestation --extra inference --extra learning --extra console --extra telemetry --extra postgres --extra dev --extra spark
