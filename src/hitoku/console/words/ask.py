@@ -207,13 +207,15 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "ask.interrupted_why": (
         (
             "This node was stopped while the question was under way. Ask again: where it came to its end, or "
-            "still runs, you are given that answer and nothing is charged twice. Only the answer of an "
-            "enclave or of shares is lost with the process that asked: it is computed, and charged, anew."
+            "still runs, you are given that answer and nothing is charged twice. A run that broke off once "
+            "it had begun stays charged, and the answer of an enclave or of shares is lost with the process "
+            "that asked: it is then computed, and charged, anew."
         ),
         (
             "質問の途中でこのノードが停止しました。もう一度質問してください。処理が完了しているか続いていれば、"
-            "その回答が得られ、費用が二重に計上されることはありません。ただし enclave と shares の回答は"
-            "質問したプロセスとともに失われるため、改めて計算され、費用も改めて計上されます。"
+            "その回答が得られ、費用が二重に計上されることはありません。ただし、開始後に途切れた実行の費用は"
+            "計上されたままです。また、enclave と shares の回答は質問したプロセスとともに失われます。"
+            "これらの場合は改めて計算され、費用も改めて計上されます。"
         ),
     ),
     "ask.charge_none": (
