@@ -21,6 +21,7 @@ from hitoku.errors import InputError
 from hitoku.node.certificate import certificate_file
 from hitoku.node.desk import InvitationDesk
 from hitoku.node.health import alive, metrics_answer, ready_answer, start_health
+from hitoku.node.memory import few_arenas, give_back
 from hitoku.node.metrics import Meter, Metrics, Observed, Standing
 from hitoku.node.quotas import Quotas
 from hitoku.node.readiness import Readiness
@@ -137,6 +138,7 @@ class NodeProcess:
         run that is cut off counts as released.
         """
         quiet(self._log)
+        few_arenas()
         try:
             asyncio.run(self._serve())
         finally:
@@ -215,7 +217,7 @@ class NodeProcess:
             self._log.info("service_stopped_hard", error=type(error).__name__)
 
     async def _recover(self) -> None:
-        """Charge the runs whose end was never told, while the node runs."""
+        """While the node runs, charge the runs whose end was never told; give back memory that is free."""
         while True:
             await asyncio.sleep(_RECOVER_SECONDS)
             for room in self._rooms.all:
@@ -225,6 +227,7 @@ class NodeProcess:
                     found = 0 if room.node is None else await asyncio.to_thread(room.node.records.recover)
                     if found:
                         self._log.info("recovered", room=room.identity, runs=found)
+            await asyncio.to_thread(give_back)
 
     async def _watch(self) -> None:
         """Take up what changed in node.toml and the room files, and say what cannot be."""
