@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from hitoku.cli.room import Json, build, facts, out
+from hitoku.cli.room import Json, build, out
+from hitoku.cli.room_words import facts
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError, SecretError
 from hitoku.ports import SystemClock

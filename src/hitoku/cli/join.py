@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hitoku.cli.room import Flag, Json, build, facts, out, words_of
+from hitoku.cli.room import Flag, Json, build, out
+from hitoku.cli.room_words import facts, words_of
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
 from hitoku.ports import SystemClock

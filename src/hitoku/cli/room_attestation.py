@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hitoku.cli.room import Json, build, facts, out, what
+from hitoku.cli.room import Json, build, out, what
+from hitoku.cli.room_words import facts
 from hitoku.errors import RoomError
 from hitoku.room.attestation import Attestation
 from hitoku.room.files import load_room, locked, read_text, save_room

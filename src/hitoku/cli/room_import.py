@@ -11,7 +11,8 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from hitoku import limits
-from hitoku.cli.room import Json, facts, out, what
+from hitoku.cli.room import Json, out, what
+from hitoku.cli.room_words import facts
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
 from hitoku.questions import template_hash

@@ -9,7 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import ValidationError
 
-from hitoku.cli.room import Json, build, facts, out, what
+from hitoku.cli.room import Json, build, out, what
+from hitoku.cli.room_words import facts
 from hitoku.errors import RoomError
 from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.models import ServedModel

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hitoku.cli.room import Flag, Json, build, facts, out, what
+from hitoku.cli.room import Flag, Json, build, out, what
+from hitoku.cli.room_words import facts
 from hitoku.errors import RoomError
 from hitoku.room.agreement import ProtectionName
 from hitoku.room.files import load_room, locked, read_text, save_room
