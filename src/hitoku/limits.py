@@ -263,6 +263,8 @@ MAX_LEARNING_SEQUENCE: Final = 1 << 52
 MAX_LEARNING_PURPOSES: Final = 1 << 20
 """Sums that a member remembers by their purpose."""
 MAX_LEARNING_LEDGER_BYTES: Final = 1024 * 1024 * 1024
+MAX_LEARNING_CURVE_BYTES: Final = 1024 * 1024
+"""Of a member's own curve of a run no more is written."""
 """What a member remembers of one run between restarts."""
 
 # --- console: records (ledger, attestation, models, learning, audit) ---
@@ -352,6 +354,10 @@ CONSOLE_STRANGER_SECONDS: Final = 30
 """The same for a body of somebody who is not signed in."""
 CONSOLE_HEAD_SECONDS: Final = 15
 """For the whole head of a request, and for a connection that says nothing."""
+CONSOLE_HANDSHAKE_SECONDS: Final = 10.0
+"""For the whole TLS handshake."""
+CONSOLE_SHUTDOWN_SECONDS: Final = 2.0
+"""For the other side's goodbye in TLS."""
 CONSOLE_CONNECTIONS: Final = 512
 """Connections to the console; who comes then is told so."""
 CONSOLE_CONNECTIONS_EACH: Final = 64

@@ -120,7 +120,30 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         if not config.loaded:
             config.load()
-        config.ssl = tls
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections; uvicorn's own leaves a TLS handshake a minute, and a goodbye half of one."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit or not sockets:
+            self.should_exit = True
+            return
+        loop = asyncio.get_running_loop()
+        factory: Any = self.config.http_protocol_class
+
+        def connection() -> asyncio.Protocol:
+            protocol: asyncio.Protocol = factory(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=loop
+            )
+            return protocol
+
+        limited: dict[str, Any] = {} if self._tls is None else {
+            "ssl": self._tls,
+            "ssl_handshake_timeout": limits.CONSOLE_HANDSHAKE_SECONDS,
+            "ssl_shutdown_timeout": limits.CONSOLE_SHUTDOWN_SECONDS,
+        }  # fmt: skip
+        self.servers = [await loop.create_server(connection, sock=sockets[0], backlog=256, **limited)]
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -175,6 +175,23 @@ def _certificate(place, name="localhost"):
     return made
 
 
+def test_who_does_not_end_the_handshake_is_not_waited_for(world, monkeypatch):
+    monkeypatch.setattr(module.limits, "CONSOLE_HANDSHAKE_SECONDS", 0.5)
+    _certificate(world.path)
+    text, console = (world.path / "node.toml").read_text("utf-8").split("[console]")
+    console = console.replace("http://", "https://") + 'certificate = "console.pem"\nkey = "console.key"\n'
+    (world.path / "node.toml").write_text(f"{text}[console]{console}", "utf-8")
+    trusted = ssl.create_default_context(cafile=str(world.path / "console.pem"))
+    with Serving(world) as serving:
+        _, port = serving.console.settings.listen.rsplit(":", 1)
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=30) as silent:
+            assert silent.recv(1) == b""  # closed by the console
+        plain = socket.create_connection(("127.0.0.1", int(port)), timeout=30)
+        with trusted.wrap_socket(plain, server_hostname="localhost") as talking:
+            talking.sendall(b"GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert talking.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_elsewhere_than_on_loopback_there_is_tls(world):
     _certificate(world.path)
     port = free_ports(1)[0]
