@@ -512,7 +512,7 @@ def test_an_asker_takes_no_stamp_without_a_proof(tmp_path: Path, monkeypatch: py
     examined = examine(SQL, world.room, "shop", ["shop"], "tokens")
     peers: Any = SimpleNamespace(me="shop")
     none: Any = None
-    asking = _Asking(SQL, world.room, peers, none, none, SystemClock(), examined, None, None)
+    asking = _Asking(SQL, world.room, peers, none, none, SystemClock(), examined, None, None, None)
     leakage = examined.protection.leakage(examined.question, world.room)
     answer = replace(genuine, protection="tokens", leakage=leakage)
     assert not asking._as_planned(answer)

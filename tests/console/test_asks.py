@@ -3,25 +3,34 @@
 
 from __future__ import annotations
 
+import html
 import threading
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from tests.conftest import PLANTED, QUESTION, REFUSED, fill, make_place
 from tests.console.asking import Served, context, user
+from tests.console.conftest import make_console
 
 from hitoku import limits
+from hitoku.ask import asker
+from hitoku.ask.host import Host
 from hitoku.console.context import NotFound
 from hitoku.console.users import May
+from hitoku.console.words import say
 from hitoku.console.work import following, running
 from hitoku.console.work.asks import Asks, asks_of
 from hitoku.console.work.asks_store import Ask, moment
-from hitoku.errors import InputError, LimitError, RoomError
+from hitoku.errors import EngineError, InputError, LimitError, PeerError, Refusal, RoomError
 from hitoku.node.local import RoomHandle
+from hitoku.node.remote import open_remote_room
 from hitoku.node.settings import NodeSettings
 from hitoku.ports import SystemClock
+from hitoku.room import store as tables
+from hitoku.room.runs import Role
 
 ANNE, BERT = user("anne", May.ASK), user("bert", May.ASK)
 AUDITOR, BOTH = user("carl", May.AUDIT), user("dora", May.AUDIT, May.ASK)
@@ -152,6 +161,50 @@ class Held:
         monkeypatch.setattr(RoomHandle, "_go", held)
 
 
+def begun(served: Served) -> set[str]:
+    """All runs that the member ever asked for, in the console or elsewhere."""
+    row = tables.runs.c
+    with context(served.place).node.store().reading() as connection:
+        found = connection.scalars(sa.select(row.run).where(row.role == str(Role.ASKER)))
+        return {str(key).partition(":")[2] for key in found}
+
+
+def hold(monkeypatch, phase: str) -> tuple[threading.Event, threading.Event]:
+    """Holds questions of the console where they come to a phase. Told there, and goes on when it is let."""
+    reached, go = threading.Event(), threading.Event()
+    before = following.Following.phase
+
+    def held(self, name, total=None):
+        before(self, name, total)
+        if name == phase:
+            reached.set()
+            assert go.wait(30)
+
+    monkeypatch.setattr(following.Following, "phase", held)
+    return reached, go
+
+
+@pytest.mark.parametrize("end", ["cancelled", "interrupted"])
+def test_the_same_question_of_the_command_line_is_not_taken_for_its_own(served, room, monkeypatch, end):
+    """It runs while this one is about to: whatever it cost, this one cost nothing."""
+    sql = QUESTION.replace("AS delay", f"AS beside_{end}")
+    first = asks_of(context(served.place))
+    reached, go = hold(monkeypatch, "check")
+    taken = first.ask(ANNE, room, sql)
+    assert reached.wait(30)
+    other = open_remote_room(served.place.members["airport"].path).ask(sql)
+    if end == "cancelled":
+        first.cancel(ANNE, taken.id)
+    else:
+        first.close()
+    go.set()
+    ended = wait(first, taken)
+    over(first, taken)
+    assert other.run in begun(served)
+    assert (ended.state, ended.run, ended.refusal["charge"]) == (end, None, "none")
+    first.close()
+
+
 def test_one_that_is_given_up_before_it_began_costs_nothing(asks, room, monkeypatch):
     held = Held(monkeypatch)
     taken = asks.ask(ANNE, room, QUESTION.replace("AS delay", "AS later"))
@@ -232,23 +285,18 @@ def test_what_a_restart_cuts_off_is_noted_with_its_charge(served, room, monkeypa
     assert (found.state, found.refusal["charge"]) == ("interrupted", "none")
     with pytest.raises(RoomError):
         first.ask(ANNE, room, QUESTION)
+    before = begun(served)
     held.go.set()
     over(first, early)
+    assert begun(served) == before, "what is said to cost nothing begins nothing afterwards"
+    found = first.find(ANNE, early.id).ask
+    assert found.refusal["charge"] == "none"
 
 
 @pytest.mark.slow
 def test_one_that_is_cut_off_while_it_runs_may_be_charged(served, room, monkeypatch):
     first = asks_of(context(served.place))
-    reached, go = threading.Event(), threading.Event()
-    phase = following.Following.phase
-
-    def held(self, name, total=None):
-        phase(self, name, total)
-        if name == "run":
-            reached.set()
-            assert go.wait(30)
-
-    monkeypatch.setattr(following.Following, "phase", held)
+    reached, go = hold(monkeypatch, "run")
     taken = first.ask(ANNE, room, QUESTION.replace("AS delay", "AS cut_off"))
     assert reached.wait(30)
     first.close()
@@ -258,7 +306,92 @@ def test_one_that_is_cut_off_while_it_runs_may_be_charged(served, room, monkeypa
     assert [phase.name for phase in found.phases] == ["check", "consent", "run"]
     go.set()
     over(first, taken)
-    assert first.find(ANNE, taken.id).ask.state == "interrupted"  # an end is final
+    found = first.find(ANNE, taken.id).ask
+    assert found.state == "interrupted"  # an end is final
+    assert found.refusal["charge"] == "charged"  # what it costs is known later, and told then
+    (listed,) = (ask for ask in first.some(ANNE)[0] if ask.id == taken.id)
+    assert listed == found
+
+
+@pytest.mark.slow
+def test_two_that_were_cut_off_are_each_bound_to_their_own_run(served, room, monkeypatch):
+    """Asked again at once, each takes one of the two up: no run is waited for by two, and none is left."""
+    sql = QUESTION.replace("AS delay", "AS twice")
+    first = asks_of(context(served.place))
+    known = begun(served)
+    reached, go = hold(monkeypatch, "run")
+    both = []
+    for _ in range(2):
+        both.append(first.ask(ANNE, room, sql))
+        assert reached.wait(30)
+        reached.clear()
+    first.close()
+    cut = {first.find(ANNE, one.id).ask.run for one in both}
+    assert cut == begun(served) - known
+    assert len(cut) == 2
+    again = asks_of(context(served.place))
+    taken: list[list[str]] = []
+    met = threading.Barrier(2)
+
+    def asked(handle, *_):
+        left = iter(handle.cut_off)
+        met.wait(30)
+        mine = [next(left)]
+        met.wait(30)
+        mine += left
+        taken.append(mine)
+        met.wait(30)
+        raise PeerError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RoomHandle, "_go", asked)
+        second = [again.ask(ANNE, room, sql) for _ in range(2)]
+        for one in second:
+            assert wait(again, one).state == "failed"
+    assert sorted(map(len, taken)) == [1, 1]
+    assert {run for mine in taken for run in mine} == cut
+    go.set()
+    for one in both:
+        over(first, one)
+    again.close()
+
+
+@pytest.mark.slow
+def test_a_refusal_says_what_its_run_cost(asks, room, monkeypatch):
+    def refused(*_):
+        raise Refusal("DATA_CHANGED", "look again")
+
+    monkeypatch.setattr(asker._Asking, "_ordered", refused)
+    ended = wait(asks, asks.ask(ANNE, room, QUESTION.replace("AS delay", "AS refused_late")))
+    assert (ended.state, ended.refusal["charge"]) == ("refused", "given_up")
+    assert len(ended.run) == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "key"),
+    [(PeerError("gone"), "ask.again_lost"), (EngineError("cancelled", "CANCELLED"), "ask.again_costs")],
+)
+def test_the_page_says_that_asking_again_costs_again(served, room, monkeypatch, error, key):
+    """Where the host was not reached to say that nothing began, it counts as charged."""
+
+    def broken(*_):
+        raise error
+
+    console = make_console(served.place)
+    anne = console.sign_in(May.ASK)
+    asks, who = asks_of(console.context), anne.account.user()
+    monkeypatch.setattr(asker._Asking, "_ordered", broken)
+    with monkeypatch.context() as patch:
+        patch.setattr(Host, "cancel", lambda *_: broken())
+        ended = wait(asks, asks.ask(who, room, QUESTION.replace("AS delay", f"AS {key[4:]}")), who)
+    assert ended.refusal["charge"] == "charged"
+    page = html.unescape(anne.get(f"/rooms/{room}/asks/{ended.id}").text)
+    for words in ("ask.charge_charged", key):
+        assert say("en", words) in page
+    assert 'value="run"' in page
+    asks.close()
+    console.close()
 
 
 def test_what_a_kill_cuts_off_is_settled_by_the_next_start(served, room):

@@ -13,6 +13,9 @@ from typing import Any
 from hitoku.errors import HitokuError, Refusal
 from hitoku.node.remote import open_remote_room
 
+SECONDS = 300
+"""So long one thread may take to open its room: all processes do that at once, on however few cores."""
+
 
 def main() -> None:
     """Ask the questions on standard input, a JSON list, each in a thread with a handle of its own."""
@@ -22,7 +25,7 @@ def main() -> None:
 
     def one(sql: str) -> dict[str, Any]:
         room = open_remote_room(directory)
-        together.wait(60)
+        together.wait(SECONDS)
         try:
             answer = room.ask(sql)
         except Refusal as refusal:

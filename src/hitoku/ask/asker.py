@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +47,7 @@ def ask(
     clock: Clock | None = None,
     sealing: Sealing | None = None,
     cut_off: Iterable[str] = (),
+    begun: Callable[[str], None] | None = None,
 ) -> Answer | Sent:
     """Ask a question as `peers.me`.
 
@@ -67,7 +68,9 @@ def ask(
         cut_off: runs that this member asked for and never heard the end of, since its process ended, none of
             which another thread or process asks for now. One of this very question that came to its end, or
             still runs, is waited for, and its answer taken without another charge; one that never began is
-            given up, so that nobody charges it.
+            given up, so that nobody charges it. The next is taken only where the one before gave no answer.
+        begun: is told the id of each run that is asked for, or waited for, here, before anything of it is on
+            record: the last one is what the question costs. What it raises ends the question before that.
 
     Raises:
         Refusal: the room's rules do not allow it; an owner or the host says so, or the asker's own check.
@@ -80,9 +83,12 @@ def ask(
     with remembered(records, me, sql):
         examined = examine(sql, room, me, to, users_noise=users_noise)
         exchange_heads(records, room, peers, (*examined.question.owners, examined.place))
-    asking = _Asking(sql, room, peers, records, progress, clock, examined, users_noise, sealing)
-    left = [run for run in cut_off if asking.is_of_this(run)]
-    for run in left:
+    asking = _Asking(sql, room, peers, records, progress, clock, examined, users_noise, sealing, begun)
+    left: list[str] = []
+    for run in cut_off:
+        if not asking.is_of_this(run):
+            continue
+        left.append(run)
         found = asking.picked_up(run)
         if found is not None:
             return found
@@ -99,7 +105,8 @@ def _looked(
         try:
             return asking.once(look_up(sql, peers, examined, users_noise))
         except Refusal as refusal:
-            if refusal.code not in _LOOK_AGAIN:
+            # Nothing is asked twice unasked where the first may be charged.
+            if refusal.code not in _LOOK_AGAIN or not asking.free:
                 raise
     return asking.once(look_up(sql, peers, examined, users_noise))
 
@@ -140,8 +147,10 @@ class _Asking:
         examined: Examined,
         users_noise: int | None,
         sealing: Sealing | None,
+        begun: Callable[[str], None] | None,
     ) -> None:
-        self._sealing = sealing
+        self._sealing, self._begun = sealing, begun or _nobody
+        self.free = True
         self._room, self._peers, self._records, self._progress = room, peers, records, progress
         self._clock, self._host, self._examined = clock, examined.place, examined
         self._common = common_fields(sql, examined, users_noise)
@@ -151,13 +160,14 @@ class _Asking:
     def once(self, repeats: str | None) -> Answer | Sent:
         """Have it run, or the answer of the run `repeats` given again."""
         run = uuid.uuid4().hex
+        self._begun(run)
         own = run_of(run, Role.ASKER, self._peers.me, self._host, self._examined, repeats=repeats)
         self._records.reserve(own, self._room.agreement)
         consented: list[str] = []
         try:
             answer = self._carry_out(run, repeats, consented)
         except BaseException as error:
-            self._give_up(run, consented, error)
+            self.free = self._give_up(run, consented, error)
             raise
         return self._recorded(run, repeats, answer)
 
@@ -177,6 +187,7 @@ class _Asking:
         """
         if not self._examined.protection.long:
             return None
+        self._begun(run)
         self._progress.phase("run")
         try:
             done = self._ended(run, waiting.RunGoing(run=run).model_dump(mode="json"))
@@ -190,8 +201,12 @@ class _Asking:
         return self._recorded(run, None, answer)
 
     def give_up(self, run: str) -> None:
-        """See to it that a run that was left in its midst never begins; what has begun is charged."""
-        if self._records.state(run, Role.ASKER) is RunState.RESERVED:
+        """See to it that a run that was left in its midst never begins; what has begun is charged.
+
+        Also where this member counts it as charged, since it could not reach the host: the host knows whether
+        it ever began, and the owners hear of that from the host.
+        """
+        if self._records.state(run, Role.ASKER) is not RunState.ABORTED:
             self._give_up(run, list(self._examined.question.owners), PeerError("its asker's process ended"))
 
     def _recorded(self, run: str, repeats: str | None, answer: Answer | Sent) -> Answer | Sent:
@@ -224,7 +239,11 @@ class _Asking:
         consents = []
         for owner in question.owners:
             request = messages.ConsentRequest(host=host, **common).model_dump(mode="json")
-            reply = self._peers.call(owner, request)
+            try:
+                reply = self._peers.call(owner, request)
+            except PeerError:
+                consented.append(owner)  # it may have: then its answer was lost
+                raise
             consented.append(owner)
             consents.append(messages.read(messages.ConsentGiven, reply, owner).consent)
             self._progress.advance()
@@ -364,8 +383,11 @@ class _Asking:
 
         return described(question, noise)
 
-    def _give_up(self, run: str, consented: list[str], error: BaseException) -> None:
-        """Cancel a run that cannot go on, so that it never begins later and the owners do not charge it."""
+    def _give_up(self, run: str, consented: list[str], error: BaseException) -> bool:
+        """Cancel a run that cannot go on, so that it never begins later and the owners do not charge it.
+
+        Returns whether the host says that it never began, and never will.
+        """
         reason = error.code if isinstance(error, Refusal) else type(error).__name__
         done = not consented
         if consented:
@@ -375,6 +397,21 @@ class _Asking:
                     messages.Cancelled, self._peers.call(self._host, message), self._host
                 ).done
         if done:
+            self._free_own(run)
             self._records.abort(run, Role.ASKER, reason)
         else:
             self._records.fail(run, Role.ASKER, reason)
+        return done
+
+    def _free_own(self, run: str) -> None:
+        """As an owner, take the host's word that a run never began from its answer to this asker.
+
+        Its word to the owners may not have come: this member's node does not answer while it stops. What this
+        owner has begun itself it charges all the same.
+        """
+        if self._records.host_of(run) == self._host:
+            self._records.abort(run, Role.OWNER, "cancelled before it began")
+
+
+def _nobody(run: str) -> None:
+    del run

@@ -8,7 +8,10 @@ from typing import Any, Final
 
 from hitoku.errors import PeerError
 
-__all__ = ["Told", "broken"]
+__all__ = ["ECHOES", "Told", "broken"]
+
+ECHOES: Final = frozenset({"SHARES_ABORTED", "SHARES_CLOSED"})
+"""Codes of a server that only lost another one: who ended the run, and why, is for others to say."""
 
 
 class Told:

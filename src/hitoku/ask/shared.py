@@ -14,11 +14,13 @@ asked again, a question is computed again and charged again.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from hitoku.ask.broken import ECHOES
 from hitoku.ask.common import Examined
 from hitoku.ask.pace import Pace
 from hitoku.ask.server import Server
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedRun"]
 
-_ECHOES: Final = frozenset({"SHARES_ABORTED", "SHARES_CLOSED"})
-_REASONS_ASKED: Final = 60
+_REASON_SECONDS: Final = 10.0
+"""So long the others may take to say how the run ended for them; who lost another one ends at once."""
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _PATIENCE: Final = 5
@@ -93,14 +95,17 @@ class SharedRun:
         try:
             parts = self._parts(work, pace)
         except BaseException as error:
+            why = self._why(error)  # first: once they are told to stop, that is all that they have to say
             work.end()
             self._stop()
             if isinstance(error, Exception):
                 pace.wait()
-            host.records.fail(run, Role.HOST, type(error).__name__)
+            host.records.fail(run, Role.HOST, type(why).__name__)
             host.settle(owners, messages.Settle(run=run, outcome="failed"))
-            if isinstance(error, PeerError):
-                raise self._aborted(error) from None
+            if isinstance(why, PeerError) or _code(why) in _ABORTED:
+                raise self._aborted(why) from None
+            if why is not error:
+                raise why from None
             raise
         hashes = hashes_of(parts)
         digest = parts_digest(run, hashes)
@@ -135,8 +140,6 @@ class SharedRun:
         try:
             self.server.compute(work, self.host.progress)
             watch.wait()
-        except PeerError as error:
-            raise self._why(error) from None
         finally:
             watch.stop()
         released_at = moment(pace.next())
@@ -150,22 +153,42 @@ class SharedRun:
             found[other] = reply.parts
         return [found[name] for name in self.server.servers]
 
-    def _why(self, error: PeerError) -> PeerError:
-        """What ended the run first: a server that broke off for another's sake knows more than its peers."""
-        asked = shares.SharesWait(run=self.request.run).model_dump(mode="json")
-        for _ in range(_REASONS_ASKED if error.code in _ECHOES else 0):
-            for other in self.others:
-                try:
-                    self.host.peers.call(other, asked)
-                except PeerError as found:
-                    if found.code is not None and found.code not in _ECHOES:
-                        return found
-                except HitokuError:
-                    continue
-            self.host.clock.sleep(_SHORTEST_PAUSE)
-        return error
+    def _why(self, error: BaseException) -> BaseException:
+        """What ended the run first: a server that broke off for another's sake knows less than that one.
 
-    def _aborted(self, error: PeerError) -> Refusal:
+        A server that ends a run knows why before its lines end, or very soon after. So each of the others is
+        asked until it gives a reason, has none (it computed its part, or lost another server itself), or
+        cannot be reached. Who then cannot be reached at all is the reason.
+        """
+        if _code(error) not in ECHOES:
+            return error
+        asked = shares.SharesWait(run=self.request.run).model_dump(mode="json")
+        lost = dict.fromkeys(self.others, 0)
+        gone: PeerError | None = None
+        until, pause = time.monotonic() + _REASON_SECONDS, _SHORTEST_PAUSE
+        while lost and time.monotonic() < until:
+            for other in tuple(lost):
+                try:
+                    reply = self.host.peers.call(other, asked)
+                    if messages.read(shares.SharesGoing, reply, other).done:
+                        del lost[other]
+                except HitokuError as found:
+                    code = _code(found)
+                    if code in ECHOES:
+                        del lost[other]
+                    elif code is not None:  # its own word
+                        return found
+                    else:
+                        lost[other] += 1
+                        if lost[other] > _PATIENCE:
+                            del lost[other]
+                            gone = found if isinstance(found, PeerError) else gone
+            if lost:
+                self.host.clock.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 1.5)
+        return gone or error
+
+    def _aborted(self, error: BaseException) -> Refusal:
         """What the asker hears: who failed, and that nothing came out."""
         return Refusal(
             "RUN_ABORTED",
@@ -190,6 +213,14 @@ class SharedRun:
             reply = self.host.peers.call(receiver, message.model_dump(mode="json"))
             messages.read(messages.Delivered, reply, receiver)
         return bool(others)
+
+
+_ABORTED: Final = ECHOES | {"RUN_ABORTED"}
+
+
+def _code(error: BaseException) -> str | None:
+    """What an error's server said, if it said anything: peers fail with a code, or refuse with one."""
+    return error.code if isinstance(error, (PeerError, Refusal)) else None
 
 
 class _Watch:

@@ -6,7 +6,7 @@ Each node reads only its own directory and answers the same messages that it wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,9 +43,11 @@ class RoomHandle:
         me: the member who asks.
         room: the agreement with its signatures, as `me` knows and verified it.
         cut_off: runs that `me` asked for, the process of which ended: see `hitoku.ask.ask`.
+        begun: is told which run is asked for, before it is: see there.
     """
 
-    cut_off: tuple[str, ...] = ()
+    cut_off: Iterable[str] = ()
+    begun: Callable[[str], None] | None = None
 
     def __init__(self, workspace: Workspace, me: str, clock: Clock, progress: Progress) -> None:
         self.me = me
@@ -218,6 +220,7 @@ class RoomHandle:
                 noise,
                 sealing=self._node.sealing,
                 cut_off=self.cut_off,
+                begun=self.begun,
             )
         finally:
             self._close()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hitoku import ask as way
 from hitoku import limits
-from hitoku.ask.broken import broken
+from hitoku.ask.broken import ECHOES, broken
 from hitoku.ask.combining import SharesReceiver
 from hitoku.ask.server import Server
 from hitoku.ask.work import Work
@@ -395,8 +395,14 @@ class _Shelf:
 
 
 def _told(error: HitokuError, me: str) -> Refusal:
-    """Why a run failed here, for another server: a Refusal as it is, of anything else names and codes."""
+    """Why a run failed here, for another server: a Refusal as it is, of anything else names and codes.
+
+    A server that only lost another one says so by its code: the leader then listens to the others.
+    """
     if isinstance(error, Refusal):
         return error
-    said = str(error) if isinstance(error, PeerError) else type(error).__name__
-    return Refusal("RUN_ABORTED", f"{me!r} cannot go on with this run ({said})", owner=me, remedy="ask again")
+    said, code = type(error).__name__, "RUN_ABORTED"
+    if isinstance(error, PeerError):
+        said = str(error)
+        code = error.code if error.code in ECHOES else code
+    return Refusal(code, f"{me!r} cannot go on with this run ({said})", owner=me, remedy="ask again")

@@ -21,7 +21,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,9 +29,10 @@ from hitoku import limits
 from hitoku.console.context import Context, NotFound, RoomEntry
 from hitoku.console.users import May, User
 from hitoku.console.work.asks_store import Ask, AsksStore, Options, Phase, moment
+from hitoku.console.work.charging import charge_of, charged_now
 from hitoku.console.work.following import Following
-from hitoku.console.work.running import Outcome, charge_of, run
-from hitoku.errors import InputError, LimitError, RoomError
+from hitoku.console.work.running import Outcome, run
+from hitoku.errors import EngineError, InputError, LimitError, RoomError
 from hitoku.node.quotas import check_user
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class _Going:
     ask: Ask
     following: Following
     handle: Any = None
+    claimed: set[str] = field(default_factory=set)
 
 
 class Asks:
@@ -186,6 +188,7 @@ class Asks:
             going = self._going.get(ask)
         if going is not None and not found.ended:
             found = replace(found, phases=going.following.phases)
+        (found,) = charged_now(self._context.node.store(), [found])
         return Seen(found, mine, mine or (user.may(May.AUDIT) and user.may(May.ASK)))
 
     def answer(self, user: User, ask: str, room: str | None = None) -> Answer:
@@ -225,7 +228,7 @@ class Asks:
             limit=size + 1,
             offset=max(0, min(page, 10_000)) * size,
         )
-        return found[:size], len(found) > size
+        return charged_now(self._context.node.store(), found[:size]), len(found) > size
 
     # --- cancelling ---
 
@@ -305,9 +308,9 @@ class Asks:
         found = self.store.find(ask)
         if found is None or found.ended:
             return
-        run, charge = charge_of(self._context, found, self.store.runs(found.room))
+        charge = charge_of(self._context.node.store(), found.run)
         why = {"error": "Interrupted", "code": "INTERRUPTED", "charge": charge, "message": ""}
-        self.store.end(ask, "interrupted", self._context.clock.now(), phases=phases, why=why, run=run)
+        self.store.end(ask, "interrupted", self._context.clock.now(), phases=phases, why=why)
 
     # --- in the threads ---
 
@@ -342,9 +345,30 @@ class Asks:
             if following.cancelled:
                 handle.cancel()
 
-        outcome = run(self._context, entry, ask, following, opened, self._noted)
+        def begun(run: str) -> None:
+            # Durable before the run is. What is noted as cut off or given up begins nothing any more.
+            if not self.store.noted(ask.id, run=run):
+                raise EngineError("the question was ended", "CANCELLED")
+
+        outcome = run(
+            self._context,
+            entry,
+            ask,
+            following,
+            opened,
+            self._noted,
+            begun,
+            lambda run: self._claim(going, run),
+        )
         self._end(ask, following, outcome)
         self.store.forget(ask.user, limits.MAX_CONSOLE_ASKS_KEPT)
+
+    def _claim(self, going: _Going, run: str) -> bool:
+        """Have a run that was cut off for this question alone, until its end is written down."""
+        with self._lock:
+            free = all(run not in other.claimed for other in self._going.values())
+            going.claimed |= {run} if free else set()
+        return free
 
     def _end(self, ask: Ask, following: Following, outcome: Outcome) -> None:
         self.store.end(

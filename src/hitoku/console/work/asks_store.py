@@ -47,7 +47,8 @@ class Options:
         receivers: who receives the answer; this member where nobody is named, if it may.
         users_noise: how many units' contributions the noise hides; what the accounts say where None.
         epsilon: what the question may cost, a decimal number as text; not together with `users_noise`.
-        question: the question's hash, by which its run is found again; None until it was checked.
+        question: the question's hash, by which a run that was cut off is found when it is asked again; None
+            until it was checked.
         name: what the user who asked is called.
     """
 
@@ -99,10 +100,12 @@ class Ask:
         options: how.
         state: ``queued``, ``running``, ``done``, ``refused``, ``failed``, ``cancelled`` or ``interrupted``.
         phases: what happened so far.
-        refusal: why there is no answer: `Refusal.to_dict`, or ``error``, ``code``, ``message``; of an
-            ``interrupted`` one ``charge``. Of a ``done`` one, who received the answer where it is not this
-            member: ``sent``.
-        run: the run that made the answer, or was under way.
+        refusal: why there is no answer: `Refusal.to_dict`, or ``error``, ``code``, ``message``; and
+            ``charge`` (`work.charging`) where it failed, was cancelled or cut off, or was refused once a run
+            had been asked for. Of a ``done`` one, who received the answer where it is not this member:
+            ``sent``.
+        run: the run that made the answer, or was under way: written down before it is asked for, so that no
+            other question's is taken for it.
         created: when it was asked.
         updated: when its state last changed.
         has_answer: whether its answer is here.
@@ -161,11 +164,11 @@ class AsksStore:
         """What happened so far, while it runs."""
         self._move(ask, (RUNNING,), phases=_phases_text(phases))
 
-    def noted(self, ask: str, *, options: Options | None = None, run: str | None = None) -> None:
-        """What became known of it while it runs: its question's hash, its run."""
+    def noted(self, ask: str, *, options: Options | None = None, run: str | None = None) -> bool:
+        """What became known of it while it runs: its question's hash, its run. False where it has ended."""
         values: dict[str, Any] = {} if options is None else {"options": json.dumps(options.to_dict())}
         values |= {} if run is None else {"run": run}
-        self._move(ask, (QUEUED, RUNNING), **values)
+        return self._move(ask, (QUEUED, RUNNING), **values)
 
     def end(
         self,

@@ -7,16 +7,13 @@ The console asks as the member does on the command line: over the network, with 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy as sa
-
 from hitoku.console.context import Context, RoomEntry
+from hitoku.console.work.charging import charge_of
 from hitoku.errors import EngineError, HitokuError, PeerError, Refusal
-from hitoku.room import store as tables
-from hitoku.room.runs import Role, RunState
 
 if TYPE_CHECKING:
     from hitoku.ask import Sent
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from hitoku.disclosure.answer import Answer
     from hitoku.node.remote import RemoteRoom
 
-__all__ = ["Outcome", "charge_of", "explained_refusal", "run"]
+__all__ = ["Outcome", "explained_refusal", "run"]
 
 _LEFT: Final = 1_000
 """So many questions that were cut off are looked through: those before are forgotten elsewhere, too."""
@@ -55,6 +52,8 @@ def run(
     following: Following,
     opened: Callable[[RemoteRoom], None],
     noted: Callable[[Ask, str], None],
+    begun: Callable[[str], None],
+    claim: Callable[[str], bool],
 ) -> Outcome:
     """Ask the question and wait for its end. Raises nothing that a question can cause.
 
@@ -65,8 +64,20 @@ def run(
         following: hears about the phases.
         opened: is handed the room before anything is asked, so that it can be cancelled.
         noted: is told the question's hash before anything is asked.
+        begun: is told each run that is asked for, or waited for, before it is; what it raises ends the
+            question.
+        claim: whether a run that was cut off is this question's to take up, and no other's.
     """
     from hitoku.node.remote import open_remote_room
+
+    runs: list[str] = []
+
+    def bound(run: str) -> None:
+        begun(run)
+        runs.append(run)
+
+    def charge() -> dict[str, str]:
+        return {"charge": charge_of(context.node.store(), runs[-1] if runs else None)}
 
     try:
         handle = open_remote_room(context.node.directory.path, entry.id, clock=context.clock)
@@ -74,28 +85,39 @@ def run(
         found = handle.explain(ask.sql)
         if found.question is not None:
             noted(ask, found.question.hash)
-            handle.cut_off = _cut_off(context, ask, found.question.hash)
+            handle.cut_off = _cut_off(context, ask, found.question.hash, claim)
+        handle.begun = bound
         return _outcome(_asked(handle, ask.sql, ask.options, following))
     except Refusal as refusal:
-        return Outcome("refused", why=explained_refusal(refusal))
+        return Outcome("refused", why=explained_refusal(refusal) | (charge() if runs else {}))
     except HitokuError as error:
         cancelled = isinstance(error, EngineError) and error.code == "CANCELLED"
-        began, why = _charged_after(context, ask, error)
-        return Outcome("cancelled" if cancelled else "failed", why=why, run=began)
+        return Outcome("cancelled" if cancelled else "failed", why=_why(error) | charge())
     except Exception as error:  # a bug: its text may hold anything, so only its kind is kept
         context.log("console ask broke", ask=ask.id, error=type(error).__name__)
-        return Outcome("failed", why={"error": "Failure", "code": "INTERNAL", "message": ""})
+        why = {"error": "Failure", "code": "INTERNAL", "message": ""}
+        return Outcome("failed", why=why | (charge() if runs else {}))
 
 
-def _cut_off(context: Context, ask: Ask, question: str) -> tuple[str, ...]:
-    """The runs of this question that a restart of this node cut off and whose answer nobody has here."""
+def _cut_off(context: Context, ask: Ask, question: str, claim: Callable[[str], bool]) -> Iterator[str]:
+    """The runs of this question that were cut off and whose answer nobody has here, one after the other.
+
+    By a restart of this node, or since another member could not be reached. Each is for one question only:
+    two that are asked at once do not wait for the same run.
+    """
     from hitoku.console.work.asks_store import AsksStore
 
     store = AsksStore(context.node.store)
-    left = store.some(rooms=[ask.room], states=["interrupted"], limit=_LEFT)
-    taken = store.runs(ask.room, states=["done"])
-    mine = {one.run: None for one in left if one.run is not None and one.options.question == question}
-    return tuple(run for run in mine if run not in taken)
+    left = store.some(rooms=[ask.room], states=["failed", "interrupted"], limit=_LEFT)
+    mine = {one.run: None for one in left if one.options.question == question and _lost(one)}
+    for run in mine:
+        if run is not None and claim(run) and run not in store.runs(ask.room, states=["done"]):
+            yield run
+
+
+def _lost(ask: Ask) -> bool:
+    """Whether nobody here heard how a question's run ended."""
+    return ask.state == "interrupted" or (ask.refusal or {}).get("code") == PeerError.__name__
 
 
 def _asked(handle: RemoteRoom, sql: str, options: Options, following: Following) -> Answer | Sent:
@@ -129,49 +151,7 @@ def explained_refusal(refusal: Refusal) -> dict[str, Any]:
     return found
 
 
-def _charged_after(context: Context, ask: Ask, error: HitokuError) -> tuple[str | None, dict[str, Any]]:
+def _why(error: HitokuError) -> dict[str, Any]:
+    kind = type(error).__name__
     code = error.code if isinstance(error, EngineError | PeerError) else None
-    began, charge = charge_of(context, ask, set())
-    return began, {
-        "error": type(error).__name__,
-        "code": code or type(error).__name__,
-        "message": str(error),
-        "charge": charge,
-    }
-
-
-def charge_of(context: Context, ask: Ask, known: set[str]) -> tuple[str | None, str]:
-    """What this member knows of the charge of a question that had no answer.
-
-    Args:
-        context: the console's.
-        ask: the question.
-        known: runs that belong to other questions.
-
-    Returns:
-        The run, where one had begun; and ``none`` (nothing had begun: nothing is charged), ``given_up`` (it
-        ended before data was read: nothing is charged), ``charged`` (it counts as charged) or ``open`` (the
-        owners may still charge it; they do if they hear nothing).
-    """
-    run = tables.runs.c
-    wanted = sa.select(run.run, run.state).where(
-        run.room == ask.room, run.role == str(Role.ASKER), run.created >= ask.created
-    )
-    current = ask.options.question
-    if current is None:  # it may have been noted after `ask` was read
-        from hitoku.console.work.asks_store import AsksStore
-
-        found = AsksStore(context.node.store).find(ask.id)
-        current = None if found is None else found.options.question
-    if current is None:
-        return None, "none"
-    with context.node.store().reading() as connection:
-        rows = connection.execute(wanted.where(run.question == current).order_by(run.created.desc())).all()
-    for row in rows:
-        identity = str(row.run).removeprefix(f"{Role.ASKER}:")
-        if identity in known:
-            continue
-        state = RunState(row.state)
-        words = {RunState.RESERVED: "open", RunState.COMMITTED: "charged", RunState.ABORTED: "given_up"}
-        return identity, words[state]
-    return None, "none"
+    return {"error": kind, "code": code or kind, "message": str(error)}

@@ -20,6 +20,7 @@ from hitoku.ports import Parcels
 from hitoku.transport import messages
 from hitoku.transport.https import bounds
 from hitoku.transport.https.fetching import HttpsParcels
+from hitoku.transport.parcels import ParcelFile
 
 ECHO = {"kind": "echo"}
 
@@ -195,9 +196,16 @@ def test_over_connections_that_break_each_batch_comes_once(place, shelf, serve, 
     assert proxy.connections > proxy.drops / 2
 
 
-def test_a_sender_that_is_started_again_goes_on(place, shelf, serve):
+def test_a_sender_that_is_started_again_goes_on(place, shelf, serve, monkeypatch):
     """The listener stops in the middle of a parcel; the next, at the same port, sends the rest."""
-    batch = records(200_000)
+    batch, read, stopping = records(200_000), ParcelFile.batch, threading.Event()
+
+    def held(self, number):
+        """However slow this thread is: no parcel is past its middle before the listener stops."""
+        assert number < 50 or stopping.wait(SECONDS)
+        return read(self, number)
+
+    monkeypatch.setattr(ParcelFile, "batch", held)
     shelf.put(batch, rows=2_000)
     with Proxy(("127.0.0.1", 1), mbit=40) as proxy, fetching(place, proxy.port) as parcels:
         with serve() as there:
@@ -207,9 +215,10 @@ def test_a_sender_that_is_started_again_goes_on(place, shelf, serve):
             there.listener.should_exit = True
             while there.listener.servers[0].is_serving():
                 time.sleep(0.01)
+            stopping.set()
         # It notices the end of the stream in a thread of its own.
         until = time.monotonic() + SECONDS
-        while "error" not in there.heard.events[-1] and time.monotonic() < until:
+        while not there.heard.events and time.monotonic() < until:
             time.sleep(0.01)
         assert there.heard.events[-1]["error"] == "Stop"
         with serve() as again:
