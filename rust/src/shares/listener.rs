@@ -232,8 +232,11 @@ fn admit(
         if !state.pending.iter().any(|(other, _)| *other == id) {
             return None;
         }
-        if let Some(taker) = state.waiting.get(&hello.job.run) {
-            return Some((Arrived { link, hello, key }, taker.clone()));
+        if let Some(taker) = state.waiting.get(&hello.job.run).cloned() {
+            // From here on it is the job's, which may be joined before this thread comes to its end: neither
+            // `close` nor a crowd of newer connections may end it.
+            state.pending.retain(|(other, _)| *other != id);
+            return Some((Arrived { link, hello, key }, taker));
         }
         if state.failed.contains(&hello.job.run) {
             drop(state);
@@ -246,5 +249,48 @@ fn admit(
         }
         let waited = desk.changed.wait_timeout(state, left);
         state = waited.unwrap_or_else(PoisonError::into_inner).0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+    use std::thread::scope;
+    use std::time::Instant;
+
+    use super::{Desk, HANDSHAKE, admit};
+    use crate::shares::hello::{Hello, Job};
+    use crate::shares::session::Link;
+    use crate::shares::session_tests::member;
+
+    #[test]
+    fn a_connection_that_a_job_has_is_no_longer_the_listeners_to_end() {
+        let (from, to) = (member(1), member(2));
+        let job = Job {
+            run: [7; 16],
+            program: [8; 32],
+        };
+        let desk = Desk::default();
+        let (taker, _arrivals) = mpsc::channel();
+        desk.state().waiting.insert(job.run, taker);
+        let listening = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listening.local_addr().unwrap();
+        scope(|scope| {
+            scope.spawn(|| {
+                let socket = TcpStream::connect(address).unwrap();
+                let connection = from.identity().dial(to.key()).unwrap();
+                let mut link = Link::open(connection, socket, Instant::now() + HANDSHAKE).unwrap();
+                let answer = link.greet(&Hello::fresh(job, 0, 1).unwrap());
+                assert!(answer.is_err());
+            });
+            let (socket, _) = listening.accept().unwrap();
+            let twin = socket.try_clone().unwrap();
+            desk.state().pending.push_back((1, twin));
+            let (arrived, _) = admit(&to.identity(), &desk, socket, 1).unwrap();
+            // The job may be joined before the thread that admitted it comes to its end.
+            assert!(desk.state().pending.is_empty());
+            drop(arrived);
+        });
     }
 }

@@ -35,14 +35,14 @@ fn pem(label: &str, bytes: &[u8]) -> Vec<u8> {
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n").into_bytes()
 }
 
-struct Member {
+pub(super) struct Member {
     certificate: Vec<u8>,
     key: Vec<u8>,
     public: [u8; 32],
 }
 
 /// A member whose certificate (RFC 5280, section 4.1) carries a key made of `seed`.
-fn member(seed: u8) -> Member {
+pub(super) fn member(seed: u8) -> Member {
     let mut pkcs8 = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
     pkcs8.extend([seed; 32]);
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pkcs8.clone()));
@@ -82,12 +82,15 @@ fn member(seed: u8) -> Member {
 }
 
 impl Member {
-    fn listener(&self) -> Listener {
-        let identity = Identity::from_pem(&self.certificate, &self.key).unwrap();
-        Listener::bind("127.0.0.1", 0, identity).unwrap()
+    pub(super) fn identity(&self) -> Identity {
+        Identity::from_pem(&self.certificate, &self.key).unwrap()
     }
 
-    fn key(&self) -> MemberKey {
+    fn listener(&self) -> Listener {
+        Listener::bind("127.0.0.1", 0, self.identity()).unwrap()
+    }
+
+    pub(super) fn key(&self) -> MemberKey {
         MemberKey::parse(&format!("ed25519:{}", STANDARD.encode(self.public))).unwrap()
     }
 }
