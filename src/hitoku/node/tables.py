@@ -104,8 +104,8 @@ def check_table(
     """Read a whole table and count what its rooms would make of it. For its owner alone.
 
     Raises:
-        InputError: the table is not entered, its source cannot be used, or is not as a room declares it for
-            secret shares.
+        InputError: the table is not entered, its source cannot be used, or is not as a room declares it: a
+            value is of another type, or what is declared for secret shares does not hold.
     """
     settings = NodeSettings.open(directory)
     found = [t for t in settings.tables if t.name == name and room in {None, t.room}]
@@ -133,9 +133,11 @@ def _checked(
             part = agreement.shares.table(wanted.name)
             rows, holds = check_declared(table, part, source, wanted.columns, directory, progress)
             return Checked(agreement.name, rows, None, frozenset(), holds)
-        first = _column(source, wanted, table.columns[0].name)
-        rows = sum(batch().num_rows for batch in source.batches([first]))
-        return Checked(agreement.name, rows, None, frozenset())
+        from hitoku.node.typed import check_types
+
+        return Checked(
+            agreement.name, check_types(table, source, wanted.columns, directory, progress), None, frozenset()
+        )
     side = Side.whole(table, agreed)
     seen = survey(side, source, columns=wanted.columns, person=wanted.person, progress=progress)
     kept = frozenset(d.column for d in side.dimensions if d.other is not None)

@@ -11,7 +11,7 @@ become the first 64 bits of a hash in the engine: the room's, the run's, so that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,9 +34,10 @@ from hitoku.sources.columns import find_column
 if TYPE_CHECKING:
     from hitoku.ports import Progress
     from hitoku.protections.shares.wanted import WantedLeaf, WantedTable
+    from hitoku.room.agreement import Column
     from hitoku.sources.base import Source
 
-__all__ = ["FOLDER", "PASSES", "ROW", "Evaluated", "evaluated", "salt_of", "statement"]
+__all__ = ["FOLDER", "PASSES", "ROW", "Evaluated", "evaluated", "salt_of", "spooled", "statement"]
 
 FOLDER: Final = "hitoku-shares-"
 """What the folder's name begins with; one that is left behind by SIGKILL can be told by it."""
@@ -96,7 +97,7 @@ def evaluated(
         raise InputError(f"no temporary file can be made: {error.strerror}") from None
     with place as name:
         rows = Path(name) / "rows.parquet"
-        total = _spooled(wanted, source, columns, rows, progress)
+        total = spooled(wanted.table, wanted.columns, source, columns, rows, progress)
         told = tuple(EngineColumn(c.name, declared_type(c), encrypted=False) for c in wanted.columns)
         row = EngineColumn(ROW, "UINTEGER", encrypted=False)
         view = EngineTable(wanted.table, TableFile(rows, "parquet"), (row, *told))
@@ -160,17 +161,27 @@ def salt_of(room: str, run: str) -> bytes:
     return hashlib.sha256(f"hitoku/shares-key/1\n{room}\n{run}".encode()).digest()[:16]
 
 
-def _spooled(
-    wanted: WantedTable, source: Source, columns: Mapping[str, str], path: Path, progress: Progress
+def spooled(
+    table: str,
+    wanted: Sequence[Column],
+    source: Source,
+    columns: Mapping[str, str],
+    path: Path,
+    progress: Progress,
 ) -> int:
-    """Write the needed columns and each row's number. Returns how many rows there are."""
-    names = [c.name for c in wanted.columns]
-    places = [find_column(source.schema, wanted.table, columns.get(n, n)) for n in names]
+    """Write columns of a table, and each row's number in `ROW`, to a Parquet file. Returns how many rows.
+
+    Raises:
+        InputError: the source is malformed, lacks a column, or the disk is full.
+        LimitError: there are too many rows.
+    """
+    names = [c.name for c in wanted]
+    places = [find_column(source.schema, table, columns.get(n, n)) for n in names]
     slots = list(dict.fromkeys(places)) or [0]  # something has to be read to count rows
     fields = [pa.field(ROW, pa.uint32())]
     fields += [pa.field(n, source.schema.field(p).type) for n, p in zip(names, places, strict=True)]
     schema, total = pa.schema(fields), 0
-    progress.phase(f"read {wanted.table}")
+    progress.phase(f"read {table}")
     try:
         with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
             waiting: list[pa.RecordBatch] = []
@@ -178,7 +189,7 @@ def _spooled(
             for batch in Local().map(_call, source.batches(slots)):
                 count = batch.num_rows
                 if total + count > limits.MAX_SHARES_ROWS:
-                    raise LimitError(f"table {wanted.table}: has more than {limits.MAX_SHARES_ROWS:,} rows")
+                    raise LimitError(f"table {table}: has more than {limits.MAX_SHARES_ROWS:,} rows")
                 numbers = np.arange(total, total + count, dtype=np.uint32)
                 arrays = [pa.Array.from_buffers(pa.uint32(), count, [None, pa.py_buffer(numbers)])]
                 arrays += [batch.column(slots.index(p)) for p in places]
@@ -192,7 +203,7 @@ def _spooled(
     except RowError as error:
         raise error.located(total) from None
     except OSError:
-        raise InputError(f"table {wanted.table}: no space left for a temporary file") from None
+        raise InputError(f"table {table}: no space left for a temporary file") from None
     return total
 
 
