@@ -127,6 +127,28 @@ def test_a_change_holds_no_literal_of_the_question() -> None:
         assert "'" not in json.dumps(refusal.to_dict()["change"])
 
 
+@pytest.mark.parametrize(
+    ("sql", "near"),
+    [
+        ("SELECT COUNT(DISTINCT phne) FROM customers", '"phone"'),
+        ("SELECT COUNT(DISTINCT c.phonee) FROM customers AS c", '"phone"'),
+        ("SELECT COUNT(DISTINCT customers.PHON) FROM customers", '"phone"'),
+        ("SELECT COUNT(DISTINCT zzz) FROM customers", None),
+        (f"SELECT COUNT(DISTINCT {'phone' * 20}) FROM customers", None),
+    ],
+)
+def test_a_misspelt_column_is_offered_as_the_one_it_is_near_to(sql: str, near: str | None) -> None:
+    refusal = refused(sql, room(), "shop")
+    assert refusal is not None
+    assert refusal.code == "UNKNOWN_COLUMN"
+    if near is None:
+        assert refusal.change is None
+        return
+    assert refusal.change is not None
+    assert [text for _, _, text in refusal.change.edits] == [near]
+    assert refused(applied_to_sql(refusal.change, sql), room(), "shop") is None
+
+
 def test_an_impossible_change_is_not_offered() -> None:
     refusal = refused("SELECT SUM(phone) AS s FROM customers", room(), "shop")
     assert refusal is not None

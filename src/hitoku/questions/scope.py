@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Final
 
 from sqlglot import exp
@@ -34,6 +35,10 @@ _AGGREGATES: Final = {
     (exp.Avg, False): AggregateFunction.AVG,
 }
 _MAY_AGGREGATE: Final = {"SELECT", "HAVING", "ORDER BY"}
+# A misspelt column: how alike (difflib's ratio), and what is not compared at all.
+_NEAR: Final = 0.8
+_LONGEST: Final = 64
+_MOST: Final = 200
 
 Nested = Callable[[exp.Query], Relation]
 
@@ -170,13 +175,15 @@ class Scope:
                 known = [alias for alias, r in self._relations.items() if r.rows.tables == (name,)]
                 change = renamed(qualifier, known[0]) if len(known) == 1 else None
                 raise refuse("UNKNOWN_NAME", clause=clause, node=qualifier, change=change, name=_shown(name))
-            owners = [relation] if name in relation.columns else []
+            there = [relation]
         else:
-            owners = [r for r in self._relations.values() if name in r.columns]
+            there = list(self._relations.values())
+        owners = [r for r in there if name in r.columns]
         if not owners:
             if qualifier is None and name in self._relations:
                 raise refuse("WHOLE_ROW", clause=clause, node=node, name=_shown(name))
-            raise refuse("UNKNOWN_COLUMN", clause=clause, node=node, column=_shown(name))
+            change = _near(node.this, {column for relation in there for column in relation.columns})
+            raise refuse("UNKNOWN_COLUMN", clause=clause, node=node, change=change, column=_shown(name))
         if len(owners) > 1 and name not in self._using:
             raise refuse(
                 "AMBIGUOUS_COLUMN",
@@ -296,3 +303,12 @@ def _of_column(node: exp.AggFunc) -> bool:
 def _shown(name: str) -> str:
     """A name of the asker's as it may stand in a sentence."""
     return "".join(c if c.isprintable() else "?" for c in name[:63])
+
+
+def _near(node: exp.Identifier, columns: Collection[str]) -> Change | None:
+    """A name written almost like one column's as that column's; None where none or several are near."""
+    name = identifier(node)
+    if len(name) > _LONGEST or len(columns) > _MOST:
+        return None  # comparing takes the product of all lengths
+    near = get_close_matches(name, sorted(columns), n=2, cutoff=_NEAR)
+    return renamed(node, near[0]) if len(near) == 1 else None

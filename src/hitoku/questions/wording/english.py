@@ -64,7 +64,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "UNKNOWN_TABLE": (
         "There is no table {table} in this room.",
-        "Use a table that `room show` lists.",
+        "Use a table of the room; `hitoku room show` and the console list them.",
     ),
     "NO_RULE": (
         "{owner} has set no rule on {table}, so nothing can be asked of it.",
@@ -84,7 +84,7 @@ ENGLISH: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "UNKNOWN_COLUMN": (
         "There is no column {column} in the tables of this SELECT.",
-        "Use a column that `room show` lists.",
+        "Use a column that the room has; `hitoku room show` and the console list them.",
     ),
     "AMBIGUOUS_COLUMN": (
         "The column {column} is in several of the tables.",

@@ -61,7 +61,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "UNKNOWN_TABLE": (
         "このルームに {table} というテーブルはありません。",
-        "`room show` に出るテーブルを使ってください。",
+        "ルームにあるテーブルを使ってください。`hitoku room show` とコンソールに一覧があります。",
     ),
     "NO_RULE": (
         "{owner} は {table} にルールを定めていないため、何も質問できません。",
@@ -81,7 +81,7 @@ JAPANESE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "UNKNOWN_COLUMN": (
         "この SELECT のテーブルに {column} という列はありません。",
-        "`room show` に出る列を使ってください。",
+        "ルームにある列を使ってください。`hitoku room show` とコンソールに一覧があります。",
     ),
     "AMBIGUOUS_COLUMN": (
         "{column} という列は複数のテーブルにあります。",
