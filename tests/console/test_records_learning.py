@@ -18,6 +18,8 @@ from tests.unit.learning.learning_world import make_room
 from tests.unit.learning.test_server import Running
 
 from hitoku.console.users import May
+from hitoku.console.work import charts
+from hitoku.learning.curve import read_curve
 
 BANKS = ("aki", "benten", "chiyo", "daiwa", "ebisu")
 HOSTILE = '<script>alert("x")</script>'
@@ -107,6 +109,33 @@ def test_curves_are_drawn_without_scripts_or_styles(world):
     assert "0.600" in page
     assert "style=" not in page
     assert "<style" not in page
+
+
+def test_a_members_folder_has_its_own_curve(world, tmp_path):
+    page = world.get(f"/learning/{key_of(world, 'aki')}")
+    assert page.count("<path d=") == 4  # the comparison's two, the own one and the guess by the rate
+    assert "style=" not in page
+    words = text_of(page)
+    assert "goes to no other member" in words
+    points = read_curve(tmp_path / "runs" / "aki")
+    assert f"Loss at step 0 {points[0].loss:.4f}" in words
+    assert f"Latest loss, at step 4 {points[-1].loss:.4f}" in words
+    assert text_of(page).count(f"{points[2].loss:.4f}") >= 1  # in the table of the same values
+    assert "goes to no other member" not in text_of(world.get(f"/learning/{key_of(world)}"))
+
+
+def test_lines_by_step_have_round_ticks():
+    made = charts.by_step({"own": [(0, 0.7), (30, 0.35), (60, 0.0)], "blind": [(0, 0.5), (60, 0.5)]})
+    assert [label for _, label in made.x_ticks] == ["0", "20", "40", "60"]
+    assert [label for _, label in made.y_ticks] == ["0", "0.2", "0.4", "0.6", "0.8"]
+    assert made.series[0].path == "M46.0 48.0L247.0 174.0L448.0 300.0"
+    for points in ([(0, 0.0)], [(3, 1e-9)], [(1, 12345.0)], []):
+        drawn = charts.by_step({"own": points})
+        assert 2 <= len(drawn.y_ticks) <= 7
+        assert 2 <= len(drawn.x_ticks) <= 6
+    many = charts.by_step({"own": [(step, 1.0) for step in range(10_001)]})
+    assert many.series[0].path.count("L") <= 401
+    assert many.series[0].path.endswith("L448.0 12.0")
 
 
 def test_others_words_are_escaped(world):

@@ -2,8 +2,9 @@
 """Two people, two browsers, two nodes: from nothing to an answer that both can account for.
 
 A room is made, joined and signed; tables, rules and budgets are put into it; a question is refused, put
-right, asked and answered; the ledger is verified; the answer and the ledger are exported. All by pages. Every
-page on the way, and at the end every page that links lead to, is looked at (`tests.e2e.browsers`).
+right, asked and answered; the ledger is verified; the answer and the ledger are exported. All by pages; only
+the model that rows are scored by comes into the room by commands. Every page on the way, and at the end every
+page that links lead to, is looked at (`tests.e2e.browsers`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import random
 import re
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from urllib.parse import urlsplit
 import pyotp
 import pytest
 from tests.e2e.browsers import MOST_BYTES, MOST_SECONDS, PASSWORD, Person, Seen, two_people
+from tests.e2e.nodes import hitoku
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -37,9 +40,6 @@ ROUTES = frozenset(
 NOT_OPENED = {
     "/login/oidc": "there is no provider; it is no page (test_oidc.py)",
     "/login/oidc/back": "the same",
-    "/rooms/{room_id}/models/{name}": "no page puts a model into a room (test_records_models.py)",
-    "/rooms/{room_id}/models/{name}/scores/{identity}": "the same",
-    "/rooms/{room_id}/models/{name}/scores/{identity}/scores.csv": "the same",
 }
 """Routes that this story does not come to, and why."""
 EVIDENCE = "sha256:" + "a" * 64
@@ -51,6 +51,8 @@ REFUSED = """\
 SELECT t.airport, COUNT(DISTINCT t.phone) AS travellers, SUM(t.stay_nights) AS nights
 FROM travellers AS t JOIN subscribers AS s ON t.phone = s.phone"""
 ASKED = REFUSED + " GROUP BY t.airport"
+MODEL = "travels-again"
+INPUTS = 4
 FARTHEST = 2 * 165
 """No count is farther from the truth than this: where both owners' noise is cut off."""
 
@@ -360,10 +362,42 @@ def test_a_one_time_code_and_another_user(story: Story) -> None:
     assert "chie" in person.text()
 
 
+def test_rows_are_scored_by_a_model_that_commands_put_into_the_room(story: Story) -> None:
+    rows, wanted = _served(story)
+    person, page = story.ben_user, story.ben_user.page
+    person.go(story.at(f"/models/{MODEL}"))
+    page.locator("input[type=file]").set_input_files(rows)
+    # The page comes again by itself until the scores are there: it is opened and looked at after that.
+    with person.leaving():
+        person.click("Score")
+    page.locator('a[href$="/scores.csv"]').wait_for()
+    story.answers["scores"] = urlsplit(page.url).path
+    person.go(story.answers["scores"], "scores")
+    with page.expect_download() as coming:
+        person.click("Download CSV")
+    lines = Path(coming.value.path()).read_text("utf-8").splitlines()[1:]
+    found = [float(line.split(",")[0]) for line in lines]
+    assert [one > 0 for one in found] == wanted
+    # The other console, whose node computed them: what was asked, and all that it knows of the circuit.
+    person, page = story.aoi_user, story.aoi_user.page
+    person.go(story.at(f"/models/{MODEL}"), "model")
+    assert "Ring degree" in person.text()
+
+
 def test_every_page_of_both_consoles(story: Story) -> None:
     _records(story)
     for person in (story.aoi_user, story.ben_user):
         _walk(person, story)
+    # A server's folder of a run has other curves than a member's; the walk came to one of the two.
+    story.aoi_user.go("/learning", "learning")
+    runs = {
+        name: story.aoi_user.page.locator("tr", has_text=name).get_by_role("link").first.get_attribute("href")
+        for name in ("adder", "aki")
+    }
+    for name, path in runs.items():
+        story.aoi_user.go(path, f"run-{name}")
+        drawn = story.aoi_user.page.locator("figure.chart svg").count()
+        assert bool(drawn) is (name == "aki")
     for person, (language, theme) in ((story.aoi_user, ("ja", "light")), (story.ben_user, ("en", "dark"))):
         person.go("/account")
         person.page.locator("[name=language]").first.select_option(language)
@@ -381,6 +415,9 @@ def test_every_page_of_both_consoles(story: Story) -> None:
             ("ask", story.at("/ask")),
             ("answer", story.answers[person.node.user]),
             ("ledger", story.at("/ledger")),
+            ("models", story.at("/models")),
+            ("model", story.at(f"/models/{MODEL}")),
+            *([("run", runs["aki"])] if language == "ja" else [("scores", story.answers["scores"])]),
         ):
             person.go(path, name + end)
     people = (story.aoi_user, story.ben_user)
@@ -411,6 +448,49 @@ def test_every_page_of_both_consoles(story: Story) -> None:
         if route in came or route not in ROUTES
     ]
     assert not problems, "\n".join(sorted(set(problems)))
+
+
+def _served(story: Story) -> tuple[Path, list[bool]]:
+    """aoi offers a model to ben, by the commands of the tutorial, beside the nodes that run.
+
+    Returns:
+        A file of rows, and of each whether the model in the clear says yes.
+    """
+    import numpy as np
+    from xgboost import XGBClassifier
+
+    place, aoi, ben = story.place, story.aoi_user.node.directory, story.ben_user.node.directory
+    chance = np.random.default_rng(7)
+    people = chance.normal(size=(300, INPUTS))
+    again = (people @ np.arange(1, INPUTS + 1) > 0).astype(int)
+    model = XGBClassifier(n_estimators=4, max_depth=2, max_bin=8, n_jobs=1).fit(people, again)
+    margins = model.predict(people, output_margin=True)
+    chosen = np.argsort(margins)[[*range(6), *range(-6, 0)]]  # those that noise does not turn round
+    model.save_model(place / "model.json")
+    np.save(place / "calibration.npy", people)
+    rows = place / "rows.csv"
+    np.savetxt(rows, people[chosen], delimiter=",", header="a,b,c,d", comments="")
+    agreement = aoi / "agreements" / f"{story.room}.yaml"
+    compiled, offer, path = place / "compiled", place / "offer.yaml", story.at(f"/models/{MODEL}")
+    for words in (
+        ("model", "compile", place / "model.json", "--calibration", place / "calibration.npy",
+         "--output", compiled),
+        ("model", "serve", compiled, "--member", aoi, "--name", MODEL, "--asker", "ben",
+         "--rows-per-day", 20_000),
+        ("room", "models", agreement, offer),
+        ("room", "sign", agreement, "--member", aoi),
+    ):  # fmt: skip
+        done = hitoku(*words)
+        assert done.returncode == 0, done.stderr
+        if words[1] == "serve":
+            offer.write_text(done.stdout, "utf-8")
+    # aoi's node looks for its new version every two seconds, and so does ben's.
+    until = time.monotonic() + 60
+    while story.ben_user.page.request.get(f"{story.ben_user.node.url}{path}").status != 200:
+        assert time.monotonic() < until, path
+        assert hitoku("room", "pull", ben).returncode == 0
+        time.sleep(0.5)
+    return rows, [bool(one) for one in margins[chosen] > 0]
 
 
 def _records(story: Story) -> None:

@@ -59,10 +59,16 @@ def run(request: Request, key: str, user: Anybody) -> Response:
         curves=charts.lines(evaluation.curves) if evaluation is not None and evaluation.curves else None,
         bars=charts.bars(groups, evaluation.forms) if evaluation is not None and groups else None,
         groups=groups,
+        own=charts.by_step(_by_step(found)) if found.own else None,
     )
     if tasks and tasks[0].state == "running":
         page.headers["Refresh"] = "1"
     return page
+
+
+def _by_step(found: work.Run) -> dict[str, list[tuple[int, float]]]:
+    blind = [(one.step, one.blind) for one in found.own if one.blind is not None]
+    return {"own": [(one.step, one.loss) for one in found.own]} | ({"blind": blind} if blind else {})
 
 
 @router.post("/learning/{key}/audit")

@@ -98,11 +98,33 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Average precision (AUPRC) on each member's own test rows, with 95 % bands",
         "各メンバーのテスト行での平均適合率 (AUPRC) と 95 % 区間",
     ),
+    "learning.own_title": (
+        "Loss on this member's own holdout rows, step by step",
+        "このメンバー自身の検証用の行での損失（ステップごと）",
+    ),
+    "learning.own_hint": (
+        (
+            "This member's node computed it of the joint model and its own rows. It stays on this node, goes "
+            "to no other member, and carries no noise."
+        ),
+        (
+            "このメンバーのノードが、共同モデルと自身の行から計算しました。このノードにだけ残り、他のメンバ"
+            "ーには渡らず、ノイズは加わっていません。"
+        ),
+    ),
+    "learning.own_first": ("Loss at step {step}", "ステップ {step} の損失"),
+    "learning.own_least": ("Least loss, at step {step}", "最小の損失（ステップ {step}）"),
+    "learning.own_last": ("Latest loss, at step {step}", "直近の損失（ステップ {step}）"),
+    "learning.own_blind": ("Loss of a guess by the rate alone", "割合だけによる推測の損失"),
+    "learning.own_table": ("The same as a table", "同じ値の表"),
+    "learning.loss": ("mean loss", "平均損失"),
     "learning.recall": ("recall", "再現率"),
     "learning.precision": ("precision", "適合率"),
     "learning.form_alone": ("alone", "単独"),
     "learning.form_joint": ("joint", "共同"),
     "learning.form_pooled": ("pooled", "一か所に集約"),
+    "learning.form_own": ("joint model", "共同モデル"),
+    "learning.form_blind": ("a guess by the rate alone", "割合だけによる推測"),
     "learning.form_ensemble": ("ensemble", "アンサンブル"),
     "learning.everybody": ("all members", "全メンバー"),
     "learning.worse": (

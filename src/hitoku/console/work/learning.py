@@ -23,6 +23,7 @@ from hitoku.console.users import User
 from hitoku.errors import HitokuError
 
 if TYPE_CHECKING:
+    from hitoku.learning.curve import Point
     from hitoku.learning.folders import RunFolder
     from hitoku.learning.planning import Meaning
 
@@ -90,6 +91,7 @@ class Run:
         signers: who signed the plan.
         evaluation: a comparison of models that names this plan; None where there is none.
         events: what happened in the run, in order: event, step, words.
+        own: the joint model's loss on this member's own holdout rows, by step; empty in a server's folder.
         received: bytes that the server received, by how they were protected.
         transcript_bytes: size of the transcript; 0 where there is none.
         model_bytes: size of the model; 0 where there is none.
@@ -100,6 +102,7 @@ class Run:
     signers: tuple[str, ...]
     evaluation: Evaluation | None
     events: tuple[tuple[str, int, str], ...]
+    own: tuple[Point, ...]
     received: Mapping[str, int]
     transcript_bytes: int
     model_bytes: int
@@ -127,6 +130,7 @@ def run_of(context: Context, user: User, key: str) -> Run:
         NotFound: there is none that this user may see.
     """
     line = find(context, user, key)
+    from hitoku.learning.curve import read_curve
     from hitoku.learning.planning import meaning
 
     plan = line.folder.signed.plan
@@ -139,6 +143,7 @@ def run_of(context: Context, user: User, key: str) -> Run:
         signers=tuple(line.folder.signed.signers),
         evaluation=_evaluation(context, line.folder),
         events=tuple(_events(report.get("events"))),
+        own=read_curve(line.folder.path),
         received={str(k): v for k, v in received.items() if type(v) is int}
         if isinstance(received, dict)
         else {},

@@ -33,6 +33,7 @@ from hitoku.learning.boosting.kind import trees_on_values
 from hitoku.learning.boosting.sampling import Draws
 from hitoku.learning.boosting.shape import shape_of
 from hitoku.learning.boosting.trees import Tree, unpacked
+from hitoku.learning.curve import Curve, spread
 from hitoku.learning.guard import ballot, blind_loss
 from hitoku.learning.plan import Plan
 from hitoku.learning.privacy import Meter
@@ -58,7 +59,8 @@ class BoostingTask:
     Args:
         plan: the signed plan, for boosting.
         rows: the bank's rows, those of counters among the features; only training and holdout rows are used.
-        state: a folder where the count of noised sums outlives a restart; None: in memory.
+        state: a folder where the count of noised sums outlives a restart, and the bank's own curve is kept;
+            None: in memory.
 
     Raises:
         InputError: more rows than the plan allows, or other features than it names.
@@ -79,6 +81,9 @@ class BoostingTask:
         self._meter = (
             None if plan.privacy is None else Meter(plan, None if state is None else state / _NOISED)
         )
+        self._curve = Curve(state)
+        judged = np.flatnonzero(self._holdout)
+        self._judged = judged[spread(len(judged))]
         self._edges: list[NDArray[np.float32]] | None = None
         self._grower: Grower | None = None
         self._base = 0.0
@@ -248,6 +253,7 @@ class BoostingTask:
         self._grower.add_leaves(self._margins, done.value.astype(np.float64))
         self._trees.append(done)
         self._growth = None
+        self._draw()
 
     def _loss(
         self, body: Mapping[str, Any], arrays: Arrays, members: tuple[str, ...], fresh: bool
@@ -283,6 +289,7 @@ class BoostingTask:
         if held is None or len(held) != len(trees) or not all(map(Tree.same, held, trees)):
             self._trees = trees
             self._margins = self._margins_after(len(trees), self._features)
+            self._draw()
 
     def _rollback(self, to: object) -> None:
         if type(to) is not int or not 0 <= to <= len(self._trees):
@@ -290,6 +297,7 @@ class BoostingTask:
         self._growth = None
         self._trees = self._trees[:to]
         self._margins = self._margins_after(to, self._features)
+        self._draw()
 
     def _vote(self, begin: object) -> bool:
         if type(begin) is not int or not 0 <= begin <= len(self._trees):
@@ -303,6 +311,16 @@ class BoostingTask:
         after = self._margins[self._holdout]
         means = [float(losses(margins, label, positive).sum() / weight) for margins in (before, after)]
         return ballot(self._plan, means[0], means[1], blind_loss(label, positive))
+
+    def _draw(self) -> None:
+        """A point more of the bank's own curve."""
+        label, positive = self._label[self._judged], self._shape.settings.weights.positive
+        self._curve.note(
+            len(self._trees),
+            label,
+            positive,
+            lambda: float(losses(self._margins[self._judged], label, positive).sum()),
+        )
 
     def _margins_after(self, trees: int, features: NDArray[np.float32]) -> NDArray[np.float64]:
         return trees_on_values(self._base, self._trees[:trees], self._edges or []).margins(features)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hitoku.errors import InputError, Refusal
 from hitoku.learning.averaging import RANGE, generator, not_asked
 from hitoku.learning.base import Arrays, Instruction, Rows
+from hitoku.learning.curve import Curve, spread
 from hitoku.learning.guard import ballot, blind_loss
 from hitoku.learning.network import Network, losses, sigmoid
 from hitoku.learning.plan import Perceptron, Plan
@@ -31,7 +32,7 @@ class RoundsTask:
     Args:
         plan: the signed plan.
         rows: this member's rows, with the counters' features.
-        state: a folder for what must outlive a restart; None: in memory.
+        state: a folder for what must outlive a restart, and for the member's own curve; None: in memory.
 
     Raises:
         InputError: more rows than the plan allows, or other features than it names.
@@ -42,6 +43,7 @@ class RoundsTask:
         if rows.features.ndim != 2 or rows.features.shape[1] != len(inputs_of(plan)):
             raise InputError(f"the plan's model has {len(inputs_of(plan))} inputs, the rows have not")
         self._inputs = Inputs(plan, rows, state)
+        self._curve = Curve(state)
         self._models: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
         self._last = 0
         self._lock = threading.Lock()
@@ -76,6 +78,7 @@ class RoundsTask:
             instruction.bound,
         ):
             raise not_asked(instruction)
+        self._draw(done, network, weights, arrays.get("scaling"))
         label = self._inputs.label
         chosen = self._inputs.fresh.of(members, whole)
         if chosen is not None:
@@ -182,6 +185,20 @@ class RoundsTask:
             done: (_weights(arrays.get("weights"), network), scaling),
         }
         self._last = done
+        self._draw(done, network, self._models[done][0], scaling)
+
+    def _draw(
+        self, done: int, network: Network, weights: NDArray[np.float64], scaling: NDArray[Any] | None
+    ) -> None:
+        """A point more of the member's own curve: the model after so many rounds."""
+        held, truth = self._inputs.holdout(scaling)
+        some, positive = spread(len(truth)), self._work.model.weights.positive
+        held, truth = held[some], truth[some]
+
+        def summed() -> float:
+            return float(losses(network.logits(weights.astype(np.float32), held), truth, positive).sum())
+
+        self._curve.note(done, truth, positive, summed)
 
     def _rollback(self, to: object) -> None:
         if type(to) is not int or not 0 <= to <= self._last:
