@@ -90,10 +90,12 @@ def test_the_unit_gives_the_node_no_rights(unit):
         assert said[name] == "yes", name
     assert said["ProtectSystem"] == "strict"
     assert said["CapabilityBoundingSet"] == ""
+    assert said["AmbientCapabilities"] == ""
     assert said["User"] == "hitoku"
     assert said["UMask"] == "0077"
     assert said["StateDirectoryMode"] == "0700"
     assert said["LimitCORE"] == "0"
+    assert said["MemorySwapMax"] == "0"
     from hitoku.node.serving import _STOP_SECONDS
     from hitoku.transport.https import bounds
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 from pydantic import BaseModel, ValidationError
 
-from hitoku.cli.room_words import brief, facts, words_of
+from hitoku.cli.room_words import brief, facts, signers, words_of
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
 from hitoku.node.proposal_book import Book
@@ -260,7 +260,10 @@ def sign_(path: Path, *, member: Path, json_: Json = False) -> int:
             _bind(directory, room, known)
         save_room(signed, path)
     lacking = missing(signed)
-    rest = f"still to sign: {', '.join(lacking)}" if lacking else "all members have signed"
+    everybody = len(signers(signed)) == len(signed.agreement.members)
+    rest = "all members have signed" if everybody else "all have signed whose data or duty it touches"
+    if lacking:
+        rest = f"still to sign: {', '.join(lacking)}"
     out(facts(signed), f"{directory.name} signed {agreement_hash(room.agreement)}; {rest}", json_)
     return 0
 
@@ -281,7 +284,7 @@ def _bind(directory: MemberDirectory, room: Room, known: Agreement) -> None:
 
 @app.command(name="verify")
 def verify_(path: Path, *, member: Path | None = None, json_: Json = False) -> int:
-    """Verify that a room is in force: every member signed exactly this.
+    """Verify that a room is in force: all who must signed exactly this.
 
     Parameters
     ----------
@@ -296,8 +299,10 @@ def verify_(path: Path, *, member: Path | None = None, json_: Json = False) -> i
     verify(room)
     if member is not None:
         MemberDirectory.open(member).room(room)
-    count = len(room.agreement.members)
-    words = f"In force: all {count} members signed {agreement_hash(room.agreement)}"
+    count, signed, hash_ = len(room.agreement.members), len(signers(room)), agreement_hash(room.agreement)
+    words = f"In force: all {count} members signed {hash_}"
+    if signed < count:
+        words = f"In force: {signed} of {count} members signed {hash_}, all whose data or duty it touches"
     out(facts(room), words, json_)
     return 0
 

@@ -9,7 +9,7 @@ from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.signing import problems
 
-__all__ = ["brief", "facts", "words_of"]
+__all__ = ["brief", "facts", "signers", "words_of"]
 
 
 def facts(room: Room) -> dict[str, Any]:
@@ -24,13 +24,27 @@ def facts(room: Room) -> dict[str, Any]:
     }
 
 
+def signers(room: Room) -> tuple[str, ...]:
+    """The members who signed this version; a later one needs only those whose data or duty it touches."""
+    signed = {one.member for one in room.signatures if one.key is None}
+    return tuple(m.name for m in room.agreement.members if m.name in signed)
+
+
+def _in_force(room: Room) -> str:
+    signed = signers(room)
+    if len(signed) == len(room.agreement.members):
+        return "in force: every member signed it"
+    return f"in force: signed by {', '.join(signed) or 'who left'}, all whose data or duty it touches"
+
+
 def words_of(room: Room) -> list[str]:
     """What the members agree on, for people, a line each."""
     agreement = room.agreement
     wrong = problems(room)
     lines = [
         f"{agreement.name} (version {agreement.version}, {agreement_hash(agreement)})",
-        "in force: every member signed it" if not wrong else "NOT in force: " + "; ".join(wrong),
+        f"id: {agreement.id}",
+        _in_force(room) if not wrong else "NOT in force: " + "; ".join(wrong),
         "protections: " + ", ".join(agreement.protections),
         "settings: "
         + (", ".join(k for k, v in agreement.settings.model_dump().items() if v) or "high assurance"),

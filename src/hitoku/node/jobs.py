@@ -255,12 +255,14 @@ class JobRunner:
     def look(self) -> None:
         """End the other owner's jobs whose leader has ended the run; its word may have been lost.
 
-        And forget what ended long ago.
+        And forget what ended long ago, with those of a leader who was never heard of again.
         """
-        self._jobs().forget(datetime.now(UTC) - timedelta(days=limits.JOB_DAYS))
+        oldest = datetime.now(UTC) - timedelta(days=limits.JOB_DAYS)
         for job in self._jobs().unfinished():
-            if job.part is Part.PARTNER and job.state is JobState.RELEASED and self._ended(job):
+            waits = job.part is Part.PARTNER and job.state is JobState.RELEASED
+            if waits and (job.taken_on < oldest or self._ended(job)):
                 self.over(job.run, released=True)
+        self._jobs().forget(oldest)
 
     def going(self, run: str) -> RunGoing | None:
         """Where a run stands, as far as this process knows."""

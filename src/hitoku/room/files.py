@@ -18,6 +18,7 @@ from hitoku.errors import RoomError
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import canonical_json
 from hitoku.room.history import AWKWARD
+from hitoku.room.private import sync_folder
 from hitoku.room.yamlfile import Dumper, load_yaml
 
 __all__ = [
@@ -180,6 +181,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise RoomError(f"{path}: cannot be written ({error.strerror})") from None
     finally:

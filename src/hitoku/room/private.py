@@ -9,9 +9,24 @@ from pathlib import Path
 
 from hitoku.errors import SecretError
 
-__all__ = ["read_private", "write_private"]
+__all__ = ["read_private", "sync_folder", "write_private"]
 
 _MAX_BYTES = 65_536
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: a file that is synced can still lose its name with the power.
+
+    Raises:
+        OSError: they cannot be.
+    """
+    if os.name != "posix":  # a folder cannot be opened there
+        return
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_private(path: Path, content: bytes, what: str) -> None:
@@ -32,6 +47,7 @@ def write_private(path: Path, content: bytes, what: str) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        sync_folder(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise SecretError(f"{path}: {what} cannot be written ({error.strerror})") from error

@@ -11,6 +11,8 @@ import pytest
 
 from hitoku.cli import main as cli
 from hitoku.errors import EngineError, HitokuError
+from hitoku.room.files import save_room
+from hitoku.room.versions import revise
 
 
 def test_ask(hitoku, filled, question):
@@ -20,6 +22,32 @@ def test_ask(hitoku, filled, question):
     assert "SMALL" not in out
     assert "are not shown" in out
     assert err == ""
+
+
+def test_who_signed_is_said_as_it_is(hitoku, place):
+    """A later version needs only those whom it touches: nobody is told that all signed it."""
+    path = place.room_file
+    code, out, _ = hitoku("room", "show", path)
+    assert (code, f"id: {place.agreement.id}" in out, "in force: every member signed it" in out) == (
+        0,
+        True,
+        True,
+    )
+    assert "In force: all 3 members signed sha256:" in hitoku("room", "verify", path)[1]
+    text = path.read_text("utf-8")
+    tables = place.agreement.model_dump(mode="json", by_alias=True, exclude_none=True)["tables"]
+    flights = next(one for one in tables if one["owner"] == "airport")
+    flights["rule"]["outputConstraints"][0]["minimum"] = 2
+    save_room(revise(place.room, {"tables": tables}), path)
+    try:
+        said = hitoku("room", "sign", path, "--member", place.members["airport"].path)[1]
+        assert "; all have signed whose data or duty it touches" in said
+        said = hitoku("room", "show", path)[1]
+        assert "in force: signed by airport, all whose data or duty it touches" in said
+        said = hitoku("room", "verify", path)[1]
+        assert "In force: 1 of 3 members signed sha256:" in said
+    finally:
+        path.write_text(text, "utf-8")
 
 
 def test_ask_json_is_one_object(hitoku, filled, question):

@@ -176,7 +176,7 @@ def _certificate(place, name="localhost"):
 
 
 def test_who_does_not_end_the_handshake_is_not_waited_for(world, monkeypatch):
-    monkeypatch.setattr(module.limits, "CONSOLE_HANDSHAKE_SECONDS", 0.5)
+    monkeypatch.setattr("hitoku.limits.CONSOLE_HANDSHAKE_SECONDS", 0.5)
     _certificate(world.path)
     text, console = (world.path / "node.toml").read_text("utf-8").split("[console]")
     console = console.replace("http://", "https://") + 'certificate = "console.pem"\nkey = "console.key"\n'

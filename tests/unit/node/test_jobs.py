@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hitoku import limits
 from hitoku.attestation.session import Session
 from hitoku.errors import PeerError, Refusal
 from hitoku.node.jobs import Following, JobRunner, RunShelf
@@ -115,8 +116,6 @@ def test_a_job_that_fails_is_over_and_wiped(jobs, shelf, clock, part, state) -> 
 
 
 def test_a_process_takes_up_what_the_one_before_left(jobs, shelf, clock) -> None:
-    from datetime import UTC, datetime
-
     clock.time = datetime.now(UTC)
     for number, part in enumerate((Part.LEAD, Part.PARTNER)):
         add(jobs, clock, part, str(number) * 32)
@@ -134,6 +133,23 @@ def test_a_process_takes_up_what_the_one_before_left(jobs, shelf, clock) -> None
     assert sorted(work.done) == ["0" * 32, "1" * 32]
     assert jobs.find("4" * 32).state is JobState.FAILED
     assert jobs.find("2" * 32).state is JobState.RELEASED
+
+
+def test_what_waits_for_a_leader_that_is_gone_is_wiped_and_forgotten_in_the_end(jobs, shelf, clock) -> None:
+    clock.time = datetime.now(UTC) - timedelta(days=limits.JOB_DAYS - 1)
+    add(jobs, clock, Part.PARTNER, "1" * 32)
+    clock.time -= timedelta(days=2)
+    add(jobs, clock, Part.PARTNER, "2" * 32)
+    for run in ("1" * 32, "2" * 32):
+        jobs.end(run, JobState.RELEASED)
+        shelf.place(run).mkdir(parents=True)
+        (shelf.place(run) / "input.arrow").write_bytes(b"rows")
+    runner = JobRunner(lambda: jobs, shelf, Worked(jobs), lambda job: False, lambda job: True)
+    runner.look()
+    assert jobs.find("1" * 32).state is JobState.RELEASED
+    assert (shelf.place("1" * 32) / "input.arrow").exists()
+    assert jobs.find("2" * 32) is None
+    assert not (shelf.place("2" * 32) / "input.arrow").exists()
 
 
 def refused(shelf: RunShelf, member: str, run: str = RUN) -> str:

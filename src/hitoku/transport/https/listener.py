@@ -205,13 +205,15 @@ class _Named(logging.Handler):
 
 _LOUD: Final = (
     "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore", "opentelemetry", "urllib3",
-    "requests", "sqlalchemy", "alembic", "authlib",
+    "requests", "sqlalchemy", "alembic", "authlib", "py.warnings",
 )  # fmt: skip
 
 
 def quiet(log: Log) -> None:
-    """Keep the libraries' own words out of all logs of this process."""
+    """Keep the libraries' own words out of all logs of this process, also of those that nobody named here."""
     handler = _Named(log)
+    logging.lastResort = handler  # else it prints what a library says that has no handler of its own
+    logging.captureWarnings(True)
     for name in _LOUD:
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -126,9 +129,9 @@ def test_a_lane_counts_work_that_fails():
 
 
 def test_the_libraries_words_do_not_reach_a_log(capsys):
-    names = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore")
+    names = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx", "httpcore", "py.warnings")
     before = {n: (logging.getLogger(n).handlers, logging.getLogger(n).propagate) for n in names}
-    heard = Heard()
+    heard, last = Heard(), logging.lastResort
     try:
         quiet(heard)
         try:
@@ -140,10 +143,29 @@ def test_the_libraries_words_do_not_reach_a_log(capsys):
         for name, (handlers, propagate) in before.items():
             logging.getLogger(name).handlers, logging.getLogger(name).propagate = handlers, propagate
             logging.getLogger(name).setLevel(logging.NOTSET)
+        logging.captureWarnings(False)
+        logging.lastResort = last
     assert len(heard.events) == 1
     assert heard.events[0]["error"] == "ValueError"
     said = capsys.readouterr()
     assert "PLANTED" not in str(heard.events) + said.out + said.err
+
+
+def test_nor_do_the_words_of_a_library_that_nobody_thought_of():
+    program = """
+import json, logging, sys, warnings
+from hitoku.transport.https.listener import quiet
+class Log:
+    def info(self, event, **facts):
+        print(json.dumps({"event": event, **facts}), file=sys.stderr)
+quiet(Log())
+logging.getLogger("some.library").warning("PLANTED %s", "PLANTED")
+warnings.warn("PLANTED", RuntimeWarning)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    said = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [one["logger"] for one in said] == ["some.library", "py.warnings"]
+    assert "PLANTED" not in done.stderr + done.stdout
 
 
 def test_kinds_are_told_from_the_first_bytes():
