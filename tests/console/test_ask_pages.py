@@ -9,12 +9,14 @@ import io
 import json
 import re
 import time
+from typing import Any
 
 import pytest
 from tests.conftest import PLANTED, QUESTION, REFUSED, fill, make_place
 from tests.console.asking import Served
 from tests.console.conftest import make_console
 
+from hitoku.console.render import _environment
 from hitoku.console.users import May
 from hitoku.console.work.asks import asks_of
 
@@ -79,6 +81,35 @@ def test_the_editor_has_tables_and_rules_beside_it(anne, console):
         assert words in page
     assert 'onclick="' not in page
     assert "style=" not in page
+
+
+@pytest.mark.parametrize(("left", "warned"), [(0, True), (3, False), (None, False)])
+def test_a_spent_budget_is_said_before_the_question_runs(left, warned):
+    account = {
+        "owner": "clinic", "unit": "person", "period": "ever", "cost": "0.9", "spent": "1.1", "epsilon": 1,
+        "questions": left,
+    }  # fmt: skip
+    found: dict[str, Any] = {
+        "accepted": True,
+        "fix": None,
+        "sql": "SELECT 1",
+        "runs_by": {"protection": "crosstab", "seconds": None, "network_bytes": None, "rounds": None,
+                    "learned": [], "plan": []},
+        "cost": {"answered": False, "accounts": [account], "windows": [], "users_noise": None},
+        "cost_problem": "",
+        "data": {"question": {"template": None, "thresholds": [], "protected_by": "noise", "sql": "SELECT 1",
+                              "outputs": []}, "protections": []},
+    }  # fmt: skip
+    given = {"receivers": [], "noise": "", "users_noise": "", "epsilon": ""}
+    page = _environment().get_template("ask/verdict.html")
+    text = html.unescape(
+        page.render(
+            found=found, problem=None, marked=None, usually=None, given=given, room={"id": "r"}, csrf="",
+            language="en", size=str, duration=str,
+        )
+    )  # fmt: skip
+    assert ("clinic's account for person has too little left" in text) is warned
+    assert ("notice warn run-it" in text) is warned
 
 
 def test_a_question_is_explained_before_it_runs(anne, console):

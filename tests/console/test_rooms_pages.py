@@ -10,6 +10,7 @@ from tests.console.conftest import Console
 from tests.proposing import retold
 
 from hitoku import limits
+from hitoku.console.store import notes
 from hitoku.console.users import May
 from hitoku.console.work import drafts
 from hitoku.console.work.plain import brief, fingerprint, subject
@@ -55,6 +56,13 @@ def test_the_agreement_is_told_in_words_in_both_languages(console, signer):
     for path in ("/versions/2", "/export.pdf", "/nowhere"):
         assert signer.get(f"/rooms/{console.room}{path}").status_code == 404, path
     assert signer.get("/rooms").status_code == 200
+
+
+def test_what_is_not_there_is_said_in_the_users_language(console):
+    page = console.sign_in(May.ASK, language="ja").get(f"/rooms/{OTHER}")
+    assert page.status_code == 404
+    assert "このアドレスには何もない" in page.text
+    assert "there is no such room" not in page.text
 
 
 def test_who_may_not_see_a_room_finds_none(console):
@@ -123,6 +131,9 @@ def test_a_proposal_shows_who_is_waited_for_and_can_be_taken_back(console, signe
     assert settled.status_code == 409  # signatures of others cannot be left out
     assert signer.submit(f"/rooms/{console.room}/draft/withdraw", hash=hash_).status_code == 303
     assert load_room(console.place.room_file).agreement.version == 1
+    kept = {one["what"]: one["detail"] for one in notes(console.context)}
+    assert kept["proposed"]["signed"] is True
+    assert kept["proposal withdrawn"] == {"hash": hash_}
 
 
 def test_who_drafts_without_the_ability_sign_sends_nothing(console, signer):
@@ -177,6 +188,10 @@ def test_an_invitation_for_another_name_says_what_to_do(console, signer):
     assert "an invitation as &#39;airport&#39;" in answer.text
     assert signer.submit("/rooms/join", invitation="nonsense").status_code == 422
     assert signer.get(f"/rooms/join/{OTHER}").status_code == 404
+    for name in ("", "A b"):
+        wrong = signer.submit(f"/rooms/{console.room}/invite", name=name, abilities=["query"], hours="1")
+        assert wrong.status_code == 422
+        assert "Value error" not in wrong.text
 
 
 def test_a_room_that_cannot_be_says_why_and_keeps_what_was_typed(console, signer):
@@ -216,6 +231,8 @@ def test_the_first_version_is_signed_as_it_was_shown(console, signer):
     now = agreement_hash(load_room(file).agreement)
     assert signer.submit(f"/rooms/{OTHER}/sign", hash=now).status_code == 303
     assert [s.member for s in load_room(file).signatures] == ["airport"]
+    (kept,) = (one for one in notes(console.context) if one["what"] == "signed")
+    assert (kept["user"], kept["room"], kept["detail"]) == (signer.account.name, OTHER, {"hash": now})
     edited = signer.submit(
         f"/rooms/{OTHER}/draft/edit", name="Again", protections=["tokens"], interval="0", round="1"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,6 +165,32 @@ def test_a_rule_with_noise_opens_its_account(console: Console) -> None:
     assert rule.differential_privacy is not None
     assert rule.differential_privacy.bounds[0].upper == 600
     assert rule.differential_privacy.public_values[0].values == ("AA", "UA")
+
+
+def test_an_account_whose_figures_were_not_shown_is_not_opened(console: Console) -> None:
+    browser = console.sign_in(May.TABLES, May.SIGN)
+    form = {
+        "view": "form", "type": "custom", "analyses": "any", "provider": ["airport"], "privacy": "noise",
+        "unit-column": "tailnum", "unit": "aircraft",
+    }  # fmt: skip
+    page = browser.submit(editor(console), **form, action="propose")
+    assert page.status_code == 200
+    assert "This rule opens an account" in words(page)
+    assert 'name="account-epsilon"' in page.text
+    assert agreement(console).budgets == ()
+    shown = {"account-epsilon": "3", "account-noise": "30", "account-delta": "1e-6"}
+    assert browser.submit(editor(console), **form, **shown, action="propose").status_code == 303
+    in_force(console)
+    assert agreement(console).budget("airport", "aircraft").epsilon == 3
+
+
+def test_a_choice_of_noise_says_in_words_what_it_lacks(shared: Console) -> None:
+    browser = shared.sign_in(May.TABLES)
+    form = {"view": "form", "type": "custom", "analyses": "any", "provider": ["airport"], "privacy": "noise"}
+    page = words(browser.submit(f"{editor(shared)}/try", **form, **{"unit-column": ""}))
+    assert "differentialPrivacy.columns: needs at least one" in page
+    assert "String" not in page
+    assert "Tuple" not in page
 
 
 def test_a_rule_of_aws_is_pasted(shared: Console) -> None:
@@ -361,7 +388,7 @@ def test_what_was_charged_is_listed(make: Any) -> None:
     try:
         page = console.sign_in(May.AUDIT).get(f"/rooms/{console.room}/budgets")
         said = words(page)
-        assert "by 1 questions; 98 %" in said
+        assert re.search(r"epsilon 0\.\d{1,4} of \d+ spent \(questions: 1\); 98 %", said)
         assert 'aria-label="tail: 98 percent of the budget is left"' in page.text
         spent = said.partition("What was spent")[2]
         assert spent.count("<td>tail</td>") == 1

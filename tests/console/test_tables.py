@@ -174,6 +174,11 @@ def test_upload_through_the_page(shared: Console) -> None:
     assert "segment" in page.text
     again = browser.submit(path, files={"file": ("up.csv", b"other\n1\n", "text/csv")})
     assert again.status_code == 409
+    broken = browser.submit(path, files={"file": ("broken.csv", b"a,b\n1,2\n3\n", "text/csv")})
+    assert broken.status_code == 400
+    assert "broken.csv: row 2 has another number of fields than the first" in broken.text
+    assert 'type="file"' in broken.text  # another file can be chosen at once
+    assert not (shared.context.node.directory.path / "data/broken.csv").exists()
     assert browser.post(path, files={"file": ("b.csv", b"a\n1\n", "text/csv")}).status_code == 403
 
 

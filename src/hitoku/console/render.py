@@ -18,6 +18,7 @@ from hitoku.console.statics import address
 from hitoku.console.told import told
 from hitoku.console.users import May, User
 from hitoku.console.words import LANGUAGES, say
+from hitoku.console.work.asks_words import when
 from hitoku.errors import Refusal
 
 __all__ = ["context_of", "language_of", "one_line", "render", "spoken"]
@@ -83,7 +84,7 @@ def _environment() -> Environment:
         t=_t, static=address, May=May, spoken=lambda refusal: spoken(refusal, _LANGUAGE.get())
     )
     environment.filters["told"] = lambda text: told(one_line(text, 2000), _LANGUAGE.get())
-    environment.filters.update(line=one_line, lines=without_hidden)
+    environment.filters.update(line=one_line, lines=without_hidden, moment=when)
     return environment
 
 
@@ -111,8 +112,9 @@ def render(
     **names)`` (words in the user's language), ``language``, ``theme``, ``csrf`` (the token that every form
     posts as ``csrf``, and htmx as header ``X-CSRF-Token``), ``path``, ``fragment`` (whether htmx asked),
     ``room`` (None outside one), ``static(name)`` (a static file's address), ``spoken(refusal)`` (message and
-    remedy in the user's language), and the filters ``line`` and ``lines`` (other members' text, cleaned) and
-    ``told`` (a sentence of who learns what, cleaned: the words, and whether they are in the user's language).
+    remedy in the user's language), and the filters ``line`` and ``lines`` (other members' text, cleaned),
+    ``told`` (a sentence of who learns what, cleaned: the words, and whether they are in the user's
+    language) and ``moment`` (a record's time, for people).
     """
     language = user.language if user is not None else language_of(request)
     names = {

@@ -148,7 +148,10 @@ class Proposals:
                 made = revise(force, change)
             except ValidationError as error:
                 items = error.errors(include_url=False, include_input=False, include_context=False)
-                what = "; ".join(f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg']}" for i in items[:8])
+                what = "; ".join(
+                    f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg'].removeprefix('Value error, ')}"
+                    for i in items[:8]
+                )
                 raise RoomError(f"the next version cannot be so: {what}") from None
             if not changes(force.agreement, made.agreement):
                 raise RoomError("this changes nothing of the version in force")

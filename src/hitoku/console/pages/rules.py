@@ -180,6 +180,7 @@ class _Editor:
         text: str | None = None,
         problems: list[str] | None = None,
         kept: bool = False,
+        unseen: bool = False,
         done: str = "",
         error: HitokuError | None = None,
         notes: tuple[Note, ...] | None = None,
@@ -213,6 +214,7 @@ class _Editor:
             unit=unit,
             account=None if unit is None else self.agreement.budget(self.context.me, unit),
             kept=kept,
+            unseen=unseen,
             done=done,
             error=error,
             notes=notes,
@@ -266,6 +268,8 @@ class _Editor:
             if rule == self.table.rule:
                 raise RoomError("this is the rule in force already")
             account = self.account(rule)
+            if account is not None and not self.form.get("account-epsilon"):
+                return self.page(data, unseen=True)  # nobody signs an account whose figures were not shown
             work.draft_room(self.agreement, self.table, rule, account)
             change = work.change_of(self.agreement, self.table, rule, account)
             done = put(self.context, self.user, self.room, change, f"rule of table {self.table.name}")

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from hitoku import limits
 from hitoku.console.api.busy import PEERS
 from hitoku.console.context import Context, NotFound, RoomEntry
+from hitoku.console.failing import status_of
 from hitoku.console.guard import need
 from hitoku.console.posted import posted
 from hitoku.console.render import context_of, render
@@ -25,7 +26,7 @@ from hitoku.console.work.places import places
 from hitoku.console.work.proposing import put
 from hitoku.console.work.rule_form import Fields, data_of_rule, text_of_data
 from hitoku.console.work.uploading import receive
-from hitoku.errors import HitokuError, InputError, RoomError
+from hitoku.errors import EngineError, HitokuError, InputError, LimitError, RoomError
 from hitoku.room.agreement import ColumnProtection, ColumnType, Table
 from hitoku.sources.uri import shown
 
@@ -63,13 +64,20 @@ def listed(request: Request, room: str, user: _Anybody) -> HTMLResponse:
 @router.get("/rooms/{room}/tables/-/new")
 def new(request: Request, room: str, user: _Owner) -> HTMLResponse:
     """Choose a source: a file that is there, one of the browser's, or a database."""
+    return _new(request, user, context_of(request).room(user, room))
+
+
+def _new(request: Request, user: User, room: RoomEntry, error: HitokuError | None = None) -> HTMLResponse:
+    """The page on which a source is chosen, with what is wrong with the file that was sent."""
     context = context_of(request)
     settings = context.node.settings()
     return render(
         request,
         "tables/new.html",
         user,
-        room=context.room(user, room),
+        status=200 if error is None else status_of(error),
+        error=error,
+        room=room,
         sources=work.sources(context),
         servers=[shown(s) for s in places(context.node.directory.path, settings).servers],
         most=settings.quotas.body_bytes,
@@ -84,7 +92,10 @@ async def upload(request: Request, room: str, user: _Owner) -> Response:
     entry = context.room(user, room)
     most = min(limits.MAX_UPLOAD_BYTES, context.node.settings().quotas.body_bytes)
     kind = request.headers.get("content-type", "")
-    source = await receive(request.stream(), kind, context.node.directory.path, most)
+    try:
+        source = await receive(request.stream(), kind, context.node.directory.path, most)
+    except (InputError, LimitError, EngineError, RoomError) as error:
+        return await run_in_threadpool(_new, request, user, entry, error)
     query = {"source": source, "table": request.query_params.get("table", "")}
     await run_in_threadpool(note, context, user, "table uploaded", room=entry.id, file=source)
     return RedirectResponse(f"/rooms/{entry.id}/tables/-/declare?{urlencode(query)}", 303)

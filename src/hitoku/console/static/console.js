@@ -24,3 +24,13 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   if (event.target instanceof Element && event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
+
+// A choice NAME=VALUE opens the details with data-choice="NAME=VALUE" and shuts those of the other values.
+document.addEventListener("change", (event) => {
+  const choice = event.target;
+  if (!(choice instanceof HTMLInputElement) || choice.type !== "radio" || !choice.form) return;
+  for (const part of choice.form.querySelectorAll("details[data-choice]")) {
+    const [name, value] = part.dataset.choice.split("=");
+    if (name === choice.name) part.open = value === choice.value;
+  }
+});

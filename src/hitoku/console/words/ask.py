@@ -134,6 +134,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "ask.spent": ("Spent (ε)", "使用済み（ε）"),
     "ask.left": ("So many more fit", "あと何回可能か"),
     "ask.any_number": ("any number", "無制限"),
+    "ask.too_dear": (
+        "{owner}'s account for {unit} has too little left: run so, it is refused. More noise costs less.",
+        "{owner} の {unit} の口座は残りが足りず、実行すると拒否されます。ノイズを増やすと費用が下がります。",
+    ),
     "ask.window": (
         "{owner} allows {left} more questions of {table} ({window}).",
         "{owner} は {table} への質問をあと {left} 回許可しています（{window}）。",
@@ -223,13 +227,34 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "処理は始まっておらず、費用は計上されません。",
     ),
     "ask.charge_given_up": (
-        "It ended before any data was read: nothing is charged.",
-        "データが読まれる前に終了したため、費用は計上されません。",
+        (
+            "It was given up before it began where it is computed: nothing is charged. An owner that had "
+            "begun its own part, or did not hear of the end, charges it all the same."
+        ),
+        (
+            "計算の場で始まる前に取りやめられたため、費用は計上されません。ただし、自分の担当部分をすでに"
+            "始めていた所有者や、終了の連絡が届かなかった所有者は、費用を計上します。"
+        ),
     ),
     "ask.charge_charged": ("It counts as charged.", "費用として計上されています。"),
     "ask.charge_open": (
         "It is not settled yet; the owners charge it if they hear nothing of its end.",
         "未確定です。終了の連絡がなければ、所有者が費用として計上します。",
+    ),
+    "ask.again_costs": (
+        "Asked again, it is a new run, and costs again.",
+        "もう一度質問すると新しい実行となり、費用も改めて計上されます。",
+    ),
+    "ask.again_lost": (
+        (
+            "Asked again, you are given this run's answer at no further cost where it has come to its end, "
+            "or still goes on. Where it broke off, and with an enclave or shares, it is a new run, and costs "
+            "again."
+        ),
+        (
+            "もう一度質問すると、この実行が完了しているか続いている場合は、その回答が追加の費用なしで得られます。"
+            "途切れていた場合と、enclave と shares の場合は、新しい実行となり、費用も改めて計上されます。"
+        ),
     ),
     "ask.sent": ("The answer went to {members}.", "回答は {members} に送られました。"),
     "ask.no_rows": (

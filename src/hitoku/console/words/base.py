@@ -41,6 +41,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "error.400": ("This cannot be used", "この入力は使えません"),
     "error.403": ("Not allowed", "許可されていません"),
     "error.404": ("Not found", "見つかりません"),
+    "error.404_more": (
+        "There is nothing at this address, or it is not yours to see.",
+        "このアドレスには何もないか、あなたには表示できません。",
+    ),
     "error.409": ("This does not fit the room as it is", "ルームの現在の状態と合いません"),
     "error.413": ("Too large", "大きすぎます"),
     "error.422": ("Refused", "拒否されました"),

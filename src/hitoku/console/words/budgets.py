@@ -11,8 +11,8 @@ __all__ = ["WORDS"]
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "budgets.title": ("Budgets", "予算"),
     "budgets.lead": (
-        "How much may ever be learned of one person from this member's tables, and how much of that is spent.",
-        "このメンバーのテーブルから一人について知られ得る量の上限と、使った量です。",
+        "How much may ever be learned of one person from this member's tables, and how much of that is spent. Together, questions cost less than the sum of what each costs alone.",
+        "このメンバーのテーブルから一人について知られ得る量の上限と、使った量です。複数の質問の費用は、それぞれ単独の費用の合計より少なくなります。",
     ),
     "budgets.accounts": ("Accounts of this member", "このメンバーの口座"),
     "budgets.none": (
@@ -23,7 +23,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "budgets.period_ever": ("for ever", "全期間"),
     "budgets.period_month": ("in {month} (UTC)", "{month}（UTC）"),
     "budgets.spent": (
-        "epsilon {spent} of {epsilon} spent by {charges} questions; {percent} % of what can be spent is left",
+        "epsilon {spent} of {epsilon} spent (questions: {charges}); {percent} % of what can be spent is left",
         "ε {epsilon} のうち {spent} を {charges} 件の質問で使用。使える量の {percent}% が残っています",
     ),
     "budgets.bar": (

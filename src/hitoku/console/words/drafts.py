@@ -142,8 +142,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "drafts.step_e164": ("phone number with country (E.164)", "国番号付きの電話番号 (E.164)"),
     "drafts.code": ("Country's calling code", "国番号"),
     "drafts.code_hint": (
-        "For phone numbers written without one: 81 is Japan's.",
-        "国番号なしの電話番号に使います。日本は 81 です。",
+        "Needed for phone numbers with country (E.164), for those written without it: 81 is Japan's.",
+        "国番号付きの電話番号 (E.164) を選ぶ場合に必要です。国番号なしの番号に補います。日本は 81 です。",
     ),
     "drafts.crosstab_tables": ("Tables that may be computed so", "対象のテーブル"),
     "drafts.crosstab_private": (

@@ -24,7 +24,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "The budget of {unit} is nearly spent",
         "{unit} の予算がまもなく尽きます",
     ),
-    "overview.join": ("Join by invitation", "招待で参加"),
+    "overview.join": ("Join with an invitation", "招待で参加"),
     "overview.new": ("New room", "ルームを作成"),
     "overview.room": ("Room", "ルーム"),
     "overview.state": ("State", "状態"),

@@ -113,10 +113,14 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "rooms.settings": ("Encrypted columns", "暗号化列の設定"),
     "rooms.settings_hint": (
-        ("Leave all of them off where you can: each lets the host see a little more. They concern tokens."),
         (
-            "可能であればすべてオフのままにしてください。オンにするほど、ホストに分かることが少し増えます。"
-            "tokens に関する設定です。"
+            "Leave off what you can: with tokens, each lets the host see a little more. Crosstab needs the "
+            "first for the columns that it groups and sums; the other three concern tokens alone."
+        ),
+        (
+            "不要なものはオフのままにしてください。tokens では、オンにするほどホストに分かることが少し"
+            "増えます。crosstab では、グループ化や合計に使う列のために最初の設定が必要です。ほかの 3 つは "
+            "tokens だけに関する設定です。"
         ),
     ),
     "rooms.settings_allow_cleartext": ("Columns may be shared in clear", "平文の列を許可する"),
@@ -253,6 +257,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "まだテーブルはありません。各所有者が「テーブル」で自社のテーブルを登録します。",
     ),
     "rooms.column": ("Column", "列"),
+    "rooms.columns": ("Columns ({n})", "列 ({n})"),
     "rooms.type": ("Type", "型"),
     "rooms.how": ("Outside its node", "ノード外での形"),
     "rooms.protected_fingerprint": ("fingerprint", "フィンガープリント"),

@@ -195,6 +195,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "回答を受け取れるメンバーを制限します。選ばなければ、ルームの受信者は全員受け取れます。",
     ),
     "rules.account_open": ("Open an account for {unit}", "{unit} の口座を開く"),
+    "rules.account_unseen": (
+        "This rule opens an account. Look at its figures below the form, then save.",
+        "このルールは口座を開きます。フォームの下の数値を確認してから保存してください。",
+    ),
     "rules.account_needed": (
         "Noise is charged to an account of yours; there is none for this unit yet, so this change opens one.",
         "ノイズの費用はあなたの口座に計上されます。この単位の口座がまだないため、この変更で開きます。",
@@ -250,8 +254,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "rules.no_cost": ("Costs no privacy budget.", "プライバシー予算はかかりません。"),
     "rules.predicted": ("about {seconds} s, {bytes}", "約 {seconds} 秒、{bytes}"),
     "rules.no_examples": (
-        "No examples yet. Add one, or take the suggestions.",
-        "例がまだありません。追加するか、提案を使ってください。",
+        "No examples yet. Add one, or press Add suggestions: each then shows what the draft would do with it.",
+        "例がまだありません。追加するか、「提案を追加」を押してください。下書きがそれぞれをどう判断するかが表示されます。",
     ),
     "rules.add_example": ("Add an example", "例を追加"),
     "rules.example_sql": ("Question", "質問"),

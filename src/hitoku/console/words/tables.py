@@ -43,7 +43,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "tables.found": ("Tables on this node", "このノードにあるテーブル"),
     "tables.found_none": (
-        "There is no CSV or Parquet file in the allowed folders. `sources` under [console] in node.toml names them.",
+        "There is no CSV or Parquet file in the allowed folders. The setting sources under [console] in node.toml names them.",
         "許可されたフォルダーに CSV や Parquet のファイルがありません。フォルダーは node.toml の [console] の sources で指定します。",
     ),
     "tables.file": ("File", "ファイル"),
@@ -58,12 +58,13 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "CSV with a header row in UTF-8, or Parquet; {most} at most. It is read to its end, and kept only if it is whole.",
         "見出し行のある UTF-8 の CSV、または Parquet（最大 {most}）。最後まで読み、正しいファイルだけを保存します。",
     ),
+    "tables.upload_wrong": ("The file was not kept", "ファイルは保存されませんでした"),
     "tables.upload_go": ("Upload", "アップロード"),
     "tables.uri": ("Name a source", "場所を入力"),
     "tables.uri_label": ("Path or URI", "パスまたは URI"),
     "tables.uri_hint": (
-        "A path in an allowed folder, duckdb:data/people.duckdb?table=people, or a PostgreSQL database below.",
-        "許可されたフォルダー内のパス、duckdb:data/people.duckdb?table=people、または下の PostgreSQL データベース。",
+        "A path in an allowed folder, duckdb:data/people.duckdb?table=people, or a PostgreSQL database that node.toml names.",
+        "許可されたフォルダー内のパス、duckdb:data/people.duckdb?table=people、または node.toml に書かれた PostgreSQL データベース。",
     ),
     "tables.uri_servers": ("Databases that may be used:", "使えるデータベース："),
     "tables.look": ("Look into it", "内容を確認"),
@@ -113,8 +114,8 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "暗号化されます。一覧に出し、ルームの秘密を持つ人が開けますが、計算には使えません。",
     ),
     "tables.protection_cleartext_means": (
-        "As it is. It can be grouped, compared and summed; the host sees it.",
-        "そのままの値です。グループ化、比較、合計ができますが、ホストに見えます。",
+        "As it is. It can be grouped, compared and summed. With tokens the host sees it; crosstab computes where it is.",
+        "そのままの値です。グループ化、比較、合計ができます。tokens ではホストに見えます。crosstab では所有者のノードで計算します。",
     ),
     "tables.no_cleartext": (
         "This room allows no cleartext columns: its settings say so.",

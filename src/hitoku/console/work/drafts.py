@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from hitoku import limits
 from hitoku.console.context import Context, NotFound, RoomEntry
+from hitoku.console.store import note
 from hitoku.console.users import May, User
 from hitoku.errors import HitokuError, PeerError, Refusal, RoomError
 from hitoku.node.certificate import certificate_file
@@ -76,6 +77,7 @@ def propose(context: Context, user: User, room_id: str, change: dict[str, Any], 
     why = why[: limits.MAX_CONTROL_TEXT_CHARS]
     made = proposals.propose(change, by=user.name, why=why, signed=signs)
     context.log("proposed", room=entry.id, version=made.version, user=user.id, signed=signs)
+    note(context, user, "proposed", room=entry.id, version=made.version, signed=signs)
     return _sent(context, entry, made.hash) if signs else made
 
 
@@ -90,6 +92,7 @@ def give(context: Context, user: User, room_id: str, hash_: str) -> Proposal:
     entry = context.room(user, room_id)
     proposals_of(context.node, entry, context.clock).give(hash_)
     context.log("proposal_sent", room=entry.id, user=user.id)
+    note(context, user, "proposal sent", room=entry.id)
     return _sent(context, entry, hash_)
 
 
@@ -104,6 +107,7 @@ def sign_proposal(context: Context, user: User, room_id: str, hash_: str) -> Pro
     entry = context.room(user, room_id)
     proposals_of(context.node, entry, context.clock).sign(hash_)
     context.log("signed", room=entry.id, hash=hash_, user=user.id)
+    note(context, user, "signed", room=entry.id, hash=hash_)
     return _sent(context, entry, hash_)
 
 
@@ -131,6 +135,7 @@ def first_draft(context: Context, user: User, room_id: str, hash_: str) -> Room:
         directory.records(entry.id, context.clock).accept(room.agreement)
         save_room(signed, entry.file)
     context.log("signed", room=entry.id, hash=hash_, user=user.id)
+    note(context, user, "signed", room=entry.id, hash=hash_)
     context.node.look()
     return signed
 
@@ -146,6 +151,7 @@ def decline(context: Context, user: User, room_id: str, hash_: str, reason: str)
     entry = context.room(user, room_id)
     proposals_of(context.node, entry, context.clock).decline(hash_, reason)
     context.log("declined", room=entry.id, hash=hash_, user=user.id)
+    note(context, user, "declined", room=entry.id, hash=hash_)
     _step(context, entry)
 
 
@@ -164,6 +170,7 @@ def withdraw(context: Context, user: User, room_id: str, hash_: str) -> None:
         _may(user, May.SIGN)
     proposals.withdraw(hash_)
     context.log("withdrawn", room=entry.id, hash=hash_, user=user.id)
+    note(context, user, "proposal withdrawn", room=entry.id, hash=hash_)
     _step(context, entry)
 
 
@@ -181,6 +188,7 @@ def settle_now(context: Context, user: User, room_id: str, hash_: str) -> None:
     if found is None or not found.mine or not proposals.settle(unheard=True):
         raise RoomError("signatures are still missing, or the proposal is another one by now")
     context.log("settled", room=entry.id, hash=hash_, user=user.id)
+    note(context, user, "proposal settled", room=entry.id, hash=hash_)
     context.node.look()
     _step(context, entry)
 
@@ -256,7 +264,10 @@ def _changed_first(context: Context, entry: RoomEntry, change: dict[str, Any]) -
             made = revise(room, change)
         except ValidationError as error:
             items = error.errors(include_url=False, include_input=False, include_context=False)
-            what = "; ".join(f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg']}" for i in items[:8])
+            what = "; ".join(
+                f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg'].removeprefix('Value error, ')}"
+                for i in items[:8]
+            )
             raise RoomError(f"the agreement cannot be so: {what}") from None
         wrong = only_signatures(made)
         if wrong:

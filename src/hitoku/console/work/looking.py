@@ -207,12 +207,17 @@ def _looked(request: dict[str, Any]) -> dict[str, Any]:
 
 def _read(source: Source) -> int:
     """Read a file from outside to its end: whole, well-formed, and not larger than it may be."""
+    from hitoku.sources.base import RowError
+
     stated = getattr(source, "_bytes", 0)
     if stated > limits.MAX_UPLOAD_EXPANSION_BYTES:
         raise LimitError(f"{source.name} says that it unpacks to {stated:,} bytes: too large")
     rows, until = 0, time.monotonic() + limits.LOOK_SECONDS
     for batch in source.batches(range(len(source.schema))):
-        rows += batch().num_rows
+        try:
+            rows += batch().num_rows
+        except RowError as error:
+            raise error.located(rows) from None
         if rows > limits.MAX_UPLOAD_ROWS:
             raise LimitError(f"{source.name} has more than {limits.MAX_UPLOAD_ROWS:,} rows")
         if time.monotonic() > until:

@@ -12,8 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from hitoku.console.context import Context, NotFound, RoomEntry
+from hitoku.console.store import note
 from hitoku.console.users import May, User
 from hitoku.console.work.drafts import propose
+from hitoku.console.work.tables import said
 from hitoku.errors import HitokuError, InputError, Refusal, RoomError
 from hitoku.node.certificate import certificate_file
 from hitoku.node.proposal import Proposal
@@ -142,7 +144,7 @@ def invite(
         try:
             Member(name=name, key=own.key, abilities=chosen)
         except ValidationError as error:
-            raise InputError("; ".join(i["msg"] for i in error.errors(include_input=False))) from None
+            raise InputError(said(error, "name")) from None
     shared = entry.room
     made = Invitations(directory.path, context.clock).issue(
         room=entry.id,
@@ -156,6 +158,7 @@ def invite(
         agreement=agreement_hash(shared.agreement),
     )
     context.log("invited", room=entry.id, member=name, user=user.id)
+    note(context, user, "invited", room=entry.id, member=name)
     return made
 
 
@@ -176,6 +179,7 @@ def withdraw(context: Context, user: User, entry: RoomEntry, identity: str) -> N
     kept, issued, _ = _found(context, entry, identity)
     kept.withdraw(issued.id)
     context.log("invitation_withdrawn", room=entry.id, member=issued.name, user=user.id)
+    note(context, user, "invitation withdrawn", room=entry.id, member=issued.name)
 
 
 def admit(context: Context, user: User, entry: RoomEntry, identity: str, key: str) -> Proposal:
@@ -211,6 +215,7 @@ def admit(context: Context, user: User, entry: RoomEntry, identity: str, key: st
         change["tables"] = [t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in tables]
     made = propose(context, user, entry.id, change)
     context.log("admitted", room=entry.id, member=issued.name, user=user.id)
+    note(context, user, "key admitted", room=entry.id, member=issued.name)
     return made
 
 
@@ -256,6 +261,7 @@ def set_address(context: Context, user: User, entry: RoomEntry, name: str, addre
     set_peer(context.node.directory.path, entry.file, name, text or None)
     context.node.look()
     context.log("address", room=entry.id, member=name, user=user.id)
+    note(context, user, "address set", room=entry.id, member=name)
 
 
 def standings(context: Context, entry: RoomEntry) -> tuple[Standing, ...]:

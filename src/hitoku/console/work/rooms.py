@@ -11,8 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from hitoku.console.context import Context, NotFound, RoomEntry
+from hitoku.console.store import note
 from hitoku.console.users import May, User
 from hitoku.console.work.drafts import propose
+from hitoku.console.work.tables import said
 from hitoku.errors import InputError, Refusal, RoomError
 from hitoku.node.joined import complete, new_room_file
 from hitoku.node.joining import Joining, Stand
@@ -101,6 +103,7 @@ def create(
     add_room(directory.path, file, {})
     context.node.look()
     context.log("room_made", room=identity, user=user.id)
+    note(context, user, "room made", room=identity)
     return identity
 
 
@@ -128,6 +131,7 @@ def join(context: Context, user: User, text: str) -> Stand:
     joining = Joining(context.node.directory, invitation, context.clock, settings.url, settings.places())
     joining.keep()
     context.log("joining", room=invitation.room, user=user.id)
+    note(context, user, "joining", room=invitation.room)
     return joining.look()
 
 
@@ -170,6 +174,7 @@ def sign_joining(context: Context, user: User, room: str, hash_: str) -> Stand:
     joining = _joining(context, user, room)
     found = joining.sign(hash_)
     context.log("signed", room=room, hash=hash_, user=user.id)
+    note(context, user, "signed", room=room, hash=hash_)
     if found.in_force:
         complete(context.node, joining, found)
     return found
@@ -301,9 +306,7 @@ def _agreement(data: dict[str, Any]) -> Agreement:
     try:
         return Agreement.model_validate(data)
     except ValidationError as error:
-        items = error.errors(include_url=False, include_input=False, include_context=False)
-        what = "; ".join(f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg']}" for i in items[:8])
-        raise RoomError(f"the room cannot be so: {what}") from None
+        raise RoomError(f"the room cannot be so: {said(error, 'room')}") from None
 
 
 def _ordered(before: list[str], wanted: Iterable[str]) -> list[str]:

@@ -24,6 +24,8 @@ __all__ = ["Fields", "data_of_form", "data_of_rule", "data_of_text", "problems_o
 
 _RULE: Final[TypeAdapter[Any]] = TypeAdapter(Rule)
 _CONSTRAINTS: Final = 3
+_PLAIN: Final = {"missing": "is missing", "string_too_short": "is missing", "too_short": "needs at least one"}
+"""What pydantic says in words of Python: said for people."""
 
 
 class Fields:
@@ -108,7 +110,8 @@ def problems_of(data: Mapping[str, Any]) -> tuple[Any, list[str]]:
         items = error.errors(include_url=False, include_input=False, include_context=False)
         # The first step of the place is which kind of rule it is.
         return None, [
-            f"{'.'.join(map(str, i['loc'][1:])) or 'rule'}: {i['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, i['loc'][1:])) or 'rule'}: "
+            f"{_PLAIN.get(i['type']) or i['msg'].removeprefix('Value error, ')}"
             for i in items[:12]
         ]
 
@@ -193,7 +196,8 @@ def _noise(form: Fields, table: Table) -> dict[str, Any]:
         lines = [line.strip() for line in form.get(f"public-{column.name}").splitlines() if line.strip()]
         if lines:
             public.append({"columnName": column.name, "values": lines})
-    made: dict[str, Any] = {"columns": [{"name": form.get("unit-column")}]}
+    unit = form.get("unit-column")
+    made: dict[str, Any] = {"columns": [{"name": unit}] if unit else []}
     if form.get("unit"):
         made["unit"] = form.get("unit")
     for field, name in (("maxRowsPerGroup", "rows"), ("maxGroups", "groups")):

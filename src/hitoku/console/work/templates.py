@@ -229,6 +229,7 @@ def _dumped(template: Template) -> dict[str, Any]:
 def _said(error: ValidationError) -> str:
     """What pydantic says, without what was typed."""
     parts: Iterable[str] = (
-        f"{'.'.join(str(p) for p in e['loc']) or 'it'}: {e['msg']}" for e in error.errors()[:3]
+        f"{'.'.join(str(p) for p in e['loc']) or 'it'}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors()[:3]
     )
     return "; ".join(parts)
