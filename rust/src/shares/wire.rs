@@ -171,6 +171,8 @@ impl Channel for TlsChannel {
         let line = Arc::clone(&self.line);
         let outgoing = Mutex::new(self.outgoing.clone());
         Arc::new(move || {
+            // Before the peer is told: it ends its side at once, and that is not why this side ended.
+            let _ = line.fault.set("aborted");
             line.aborting.store(true, Ordering::SeqCst);
             let outgoing = outgoing.lock().unwrap_or_else(PoisonError::into_inner);
             if outgoing.send(Outgoing::Wake).is_err() {
