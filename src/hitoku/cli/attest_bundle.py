@@ -13,11 +13,12 @@ from hitoku import limits
 from hitoku.cli.attest_member import Json, Opened, bounded, opened, out
 from hitoku.cli.attest_shown import show
 from hitoku.errors import InputError
+from hitoku.findings import findings
 
 if TYPE_CHECKING:
     from hitoku.attestation.reference import ReferenceValue
 
-__all__ = ["about", "export", "import_", "validated", "what"]
+__all__ = ["about", "export", "import_", "validated"]
 
 _BUNDLE: Final = "hitoku/reference-bundle/1"
 _SHORTEST: Final = 8
@@ -121,13 +122,7 @@ def validated(data: object) -> ReferenceValue:
     try:
         return ReferenceValue.model_validate(data)
     except ValidationError as error:
-        raise InputError(f"a reference value: {what(error)}") from None
-
-
-def what(error: ValidationError) -> str:
-    """What is wrong with data, and where; quotes none of it."""
-    items = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, i['loc'])) or 'all of it'}: {i['msg']}" for i in items[:8])
+        raise InputError(f"a reference value: {findings(error, 'all of it')}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from cyclopts import App
 from pydantic import ValidationError
 
 from hitoku import limits
-from hitoku.cli.attest_bundle import about, validated, what
+from hitoku.cli.attest_bundle import about, validated
 from hitoku.cli.attest_member import Json, bounded, opened, out
 from hitoku.cli.attest_shown import facts, show, words
 from hitoku.errors import InputError
+from hitoku.findings import findings
 
 if TYPE_CHECKING:
     from hitoku.attestation.reference import ReferenceValue
@@ -113,7 +114,7 @@ def add(
         try:
             made = ReferenceValue.model_validate(data)
         except ValidationError as error:
-            raise InputError(f"the reference value: {what(error)}") from None
+            raise InputError(f"the reference value: {findings(error, 'all of it')}") from None
         registry = here.kept.put([made.sign(here.directory.name, here.keys)], here.agreement, "add")
         (entry,) = [e for e in registry.entries if (e.identity, e.serial) == (made.identity, made.serial)]
         out(facts(entry, registry, here), words(entry, registry, here), json_)

@@ -13,6 +13,7 @@ from hitoku.cli.room import Json, build, out
 from hitoku.cli.room_words import facts
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError, SecretError
+from hitoku.findings import findings
 from hitoku.ports import SystemClock
 from hitoku.room.agreement import Ability, Room, Table
 from hitoku.room.canonical import agreement_hash
@@ -246,8 +247,6 @@ def _invited(invitations: Invitations, issued: Issued, rooms: list[Room]) -> dic
 def _with_member(room: Room, issued: Issued, key: str, tables: list[Table], file: Path) -> Room:
     from pydantic import ValidationError
 
-    from hitoku.cli.room import what
-
     if problems(room) and room.signatures:
         # Who signed a version signs no other of that number, so a changed draft would never be in force.
         signed = ", ".join(s.member for s in room.signatures)
@@ -261,4 +260,4 @@ def _with_member(room: Room, issued: Issued, key: str, tables: list[Table], file
     try:
         return revise(room, change)
     except ValidationError as error:
-        raise RoomError(f"{file}: {what(error, 'room')}") from None
+        raise RoomError(f"{file}: {findings(error, 'room')}") from None

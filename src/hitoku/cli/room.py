@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from hitoku.cli.room_words import brief, facts, signers, words_of
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
+from hitoku.findings import findings
 from hitoku.node.proposal_book import Book
 from hitoku.ports import SystemClock
 from hitoku.room.agreement import Ability, Agreement, Member, Room, Table
@@ -28,7 +29,7 @@ from hitoku.room.signing import signers as signers_of
 from hitoku.room.versions import continues, revise
 from hitoku.room.yamlfile import load_yaml
 
-__all__ = ["Flag", "Json", "app", "build", "out", "what"]
+__all__ = ["Flag", "Json", "app", "build", "out"]
 
 app = App(name="room", help="Make, sign, verify and show rooms.", help_format="plaintext")
 
@@ -64,20 +65,14 @@ def build(model: type[BaseModel], data: dict[str, Any], where: str) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise RoomError(f"{where}: {what(error, where)}") from None
-
-
-def what(error: ValidationError, where: str) -> str:
-    """What is wrong with data, and where; quotes none of it."""
-    items = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, i['loc'])) or where}: {i['msg']}" for i in items[:8])
+        raise RoomError(f"{where}: {findings(error, where)}") from None
 
 
 def _changed(room: Room, change: dict[str, Any], path: Path) -> Room:
     try:
         changed = revise(room, change)
     except ValidationError as error:
-        raise RoomError(f"{path}: {what(error, 'room')}") from None
+        raise RoomError(f"{path}: {findings(error, 'room')}") from None
     save_room(changed, path)
     return changed
 

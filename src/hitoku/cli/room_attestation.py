@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hitoku.cli.room import Json, build, out, what
+from hitoku.cli.room import Json, build, out
 from hitoku.cli.room_words import facts
 from hitoku.errors import RoomError
+from hitoku.findings import findings
 from hitoku.room.attestation import Attestation
 from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.versions import revise
@@ -41,7 +42,7 @@ def attestation(path: Path, part: Path, *, json_: Json = False) -> int:
         try:
             changed = revise(room, {"attestation": made.model_dump(mode="json", exclude_none=True)})
         except ValidationError as error:
-            raise RoomError(f"{path}: {what(error, 'room')}") from None
+            raise RoomError(f"{path}: {findings(error, 'room')}") from None
         save_room(changed, path)
     out(
         facts(changed),

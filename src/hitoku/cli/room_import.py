@@ -11,10 +11,11 @@ from cyclopts import Parameter
 from pydantic import ValidationError
 
 from hitoku import limits
-from hitoku.cli.room import Json, out, what
+from hitoku.cli.room import Json, out
 from hitoku.cli.room_words import facts
 from hitoku.cli.show import one_line
 from hitoku.errors import InputError, RoomError
+from hitoku.findings import findings
 from hitoku.questions import template_hash
 from hitoku.room.agreement import Agreement
 from hitoku.room.clean_rooms import Imported, Note, read_rule
@@ -77,7 +78,7 @@ def import_rule(
         try:
             changed = revise(known, {"tables": tables})
         except ValidationError as error:
-            raise RoomError(f"{room}: {what(error, 'room')}") from None
+            raise RoomError(f"{room}: {findings(error, 'room')}") from None
         save_room(changed, room)
     _print(made, table, f"{room}: table {table} has the rule; its owner signs it", json_, facts(changed))
     return 0

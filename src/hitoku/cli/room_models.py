@@ -9,9 +9,10 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import ValidationError
 
-from hitoku.cli.room import Json, build, out, what
+from hitoku.cli.room import Json, build, out
 from hitoku.cli.room_words import facts
 from hitoku.errors import RoomError
+from hitoku.findings import findings
 from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.models import ServedModel
 from hitoku.room.versions import revise
@@ -53,7 +54,7 @@ def models(
         try:
             changed = revise(room, {"models": [m.model_dump(mode="json") for m in kept.values()]})
         except ValidationError as error:
-            raise RoomError(f"{path}: {what(error, 'room')}") from None
+            raise RoomError(f"{path}: {findings(error, 'room')}") from None
         save_room(changed, path)
     touched = ", ".join((*remove, *(m.name for m in given)))
     out(facts(changed), f"{path}: {touched}; the models' owners sign it", json_)

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hitoku.cli.room import Flag, Json, build, out, what
+from hitoku.cli.room import Flag, Json, build, out
 from hitoku.cli.room_words import facts
 from hitoku.errors import RoomError
+from hitoku.findings import findings
 from hitoku.room.agreement import ProtectionName
 from hitoku.room.files import load_room, locked, read_text, save_room
 from hitoku.room.shares import Shares
@@ -50,7 +51,7 @@ def shares(path: Path, part: Path, *, only: Flag = False, json_: Json = False) -
         try:
             changed = revise(room, change)
         except ValidationError as error:
-            raise RoomError(f"{path}: {what(error, 'room')}") from None
+            raise RoomError(f"{path}: {findings(error, 'room')}") from None
         save_room(changed, path)
     accepted = ", ".join(changed.agreement.protections)
     words = f"{path}: {', '.join(made.servers)} compute on shares; protections: {accepted}"

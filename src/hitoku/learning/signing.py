@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from hitoku import limits
 from hitoku.errors import InputError, RoomError
+from hitoku.findings import findings
 from hitoku.learning.plan import Plan, plan_hash
 from hitoku.ports import KeyStore
 from hitoku.room.agreement import Ability, Agreement
@@ -198,12 +199,7 @@ def validated(data: Any, where: str) -> Plan:
     try:
         return Plan.model_validate(data)
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'plan'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        more = "" if len(lines) <= 8 else f"; and {len(lines) - 8} more"
-        raise InputError(f"{where}: " + "; ".join(lines[:8]) + more) from None
+        raise InputError(f"{where}: {findings(error, 'plan')}") from None
 
 
 def _message(plan: Plan) -> bytes:

@@ -51,6 +51,7 @@ from pydantic import ValidationError
 
 from hitoku import limits
 from hitoku.errors import InputError, LimitError, RoomError
+from hitoku.findings import findings
 from hitoku.node.proposal import Proposal, only_signatures, signers_of, with_signatures
 from hitoku.node.proposal_book import Book, Record
 from hitoku.ports import Clock
@@ -147,12 +148,7 @@ class Proposals:
             try:
                 made = revise(force, change)
             except ValidationError as error:
-                items = error.errors(include_url=False, include_input=False, include_context=False)
-                what = "; ".join(
-                    f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg'].removeprefix('Value error, ')}"
-                    for i in items[:8]
-                )
-                raise RoomError(f"the next version cannot be so: {what}") from None
+                raise RoomError(f"the next version cannot be so: {findings(error, 'room')}") from None
             if not changes(force.agreement, made.agreement):
                 raise RoomError("this changes nothing of the version in force")
             wrong = only_signatures(made)

@@ -28,6 +28,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from hitoku import limits
 from hitoku.errors import InputError
+from hitoku.findings import findings
 from hitoku.node.settings_base import (
     Address,
     Health,
@@ -317,9 +318,7 @@ class NodeSettings(Part):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            items = error.errors(include_url=False, include_input=False, include_context=False)
-            what = "; ".join(f"{'.'.join(map(str, i['loc']))}: {i['msg']}" for i in items[:8])
-            raise InputError(f"{where}: {what}") from None
+            raise InputError(f"{where}: {findings(error, 'settings')}") from None
 
     def write(self, directory: Path) -> Path:
         """Write the settings into a member's directory. Returns the file.

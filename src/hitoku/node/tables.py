@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from hitoku.errors import InputError
+from hitoku.findings import findings
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings, TableSettings
 from hitoku.room.files import load_room, locked, write_whole
 
@@ -51,9 +52,7 @@ def entry(data: dict[str, Any]) -> TableSettings:
     try:
         return TableSettings.model_validate(data)
     except ValidationError as error:
-        items = error.errors(include_url=False, include_input=False, include_context=False)
-        what = "; ".join(f"{'.'.join(map(str, i['loc']))}: {i['msg']}" for i in items[:8])
-        raise InputError(f"table: {what}") from None
+        raise InputError(f"table: {findings(error, 'entry')}") from None
 
 
 def owned(directory: Path, member: str, settings: NodeSettings, wanted: TableSettings) -> list[Agreement]:

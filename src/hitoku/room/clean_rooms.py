@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from hitoku import limits
 from hitoku.errors import InputError
+from hitoku.findings import findings
 from hitoku.room.rules import (
     ANY_QUERY,
     AggregateFunction,
@@ -174,9 +175,7 @@ def import_rule(
     try:
         return _KINDS[kind].model_validate({**made, "type": kind}), tuple(notes)
     except ValidationError as error:
-        items = error.errors(include_url=False, include_input=False, include_context=False)
-        what = "; ".join(f"{'.'.join(map(str, (path, *i['loc'])))}: {i['msg']}" for i in items[:8])
-        raise InputError(what) from None
+        raise InputError(findings(error, path, (path,))) from None
 
 
 # --- finding the rule in the document ---

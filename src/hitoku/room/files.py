@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from hitoku import limits
 from hitoku.errors import RoomError
+from hitoku.findings import findings
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import canonical_json
 from hitoku.room.history import AWKWARD
@@ -69,13 +70,7 @@ def _validated(model: type[BaseModel], data: Any, where: str) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        # Pydantic's own text quotes the input; we say the path and the problem only.
-        lines = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'room'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        more = "" if len(lines) <= 8 else f"; and {len(lines) - 8} more"
-        raise RoomError(f"{where}: " + "; ".join(lines[:8]) + more) from None
+        raise RoomError(f"{where}: {findings(error, 'room')}") from None
 
 
 def parse_room(text: str, where: str = "room") -> Room:

@@ -43,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hitoku import limits
 from hitoku.errors import InputError, Refusal, RoomError, SecretError
+from hitoku.findings import findings
 from hitoku.ports import Clock
 from hitoku.room.agreement import Ability, Name, PublicKey, Table
 from hitoku.room.canonical import canonical_json
@@ -208,8 +209,7 @@ class Invitations:
                 secret_hash=_hashed(secret), until=until,
             )  # fmt: skip
         except ValidationError as error:
-            items = error.errors(include_url=False, include_input=False, include_context=False)
-            raise InputError("; ".join(f"{i['loc'][0]}: {i['msg']}" for i in items)) from None
+            raise InputError(findings(error, "the invitation")) from None
         self._folder.mkdir(mode=0o700, exist_ok=True)
         write_private(self._folder / f"{identity}.json", _json(kept), "the invitation")
         return made

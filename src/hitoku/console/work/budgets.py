@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from hitoku import limits
 from hitoku.console.context import Context, RoomEntry
-from hitoku.console.work.tables import said
 from hitoku.errors import InputError, RoomError
+from hitoku.findings import findings
 from hitoku.room.agreement import Agreement, Budget, Table
 from hitoku.room.budgets import Account, Window
 from hitoku.room.ledger import EntryKind, read_entry
@@ -188,7 +188,7 @@ def account_of(form: Mapping[str, str], owner: str) -> Budget:
             }
         )
     except ValidationError as error:
-        raise InputError(said(error, "account")) from None
+        raise InputError(findings(error, "account")) from None
 
 
 def change_account(agreement: Agreement, account: Budget) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def change_windows(agreement: Agreement, table: Table, form: Mapping[str, str]) 
             try:
                 windows.append(AccessBudget.model_validate({"type": kind.value, "budget": _whole(text)}))
             except ValidationError as error:
-                raise InputError(f"{kind.value}: {said(error, 'budget')}") from None
+                raise InputError(f"{kind.value}: {findings(error, 'budget')}") from None
     return changed_tables(agreement, table.model_copy(update={"access_budgets": tuple(windows)}))
 
 

@@ -18,6 +18,7 @@ from hitoku.console.context import Context, NotFound, RoomEntry
 from hitoku.console.store import note
 from hitoku.console.users import May, User
 from hitoku.errors import HitokuError, PeerError, Refusal, RoomError
+from hitoku.findings import findings
 from hitoku.node.certificate import certificate_file
 from hitoku.node.courier import pull as pull_from
 from hitoku.node.proposal import Proposal, only_signatures
@@ -263,12 +264,7 @@ def _changed_first(context: Context, entry: RoomEntry, change: dict[str, Any]) -
         try:
             made = revise(room, change)
         except ValidationError as error:
-            items = error.errors(include_url=False, include_input=False, include_context=False)
-            what = "; ".join(
-                f"{'.'.join(map(str, i['loc'])) or 'room'}: {i['msg'].removeprefix('Value error, ')}"
-                for i in items[:8]
-            )
-            raise RoomError(f"the agreement cannot be so: {what}") from None
+            raise RoomError(f"the agreement cannot be so: {findings(error, 'room')}") from None
         wrong = only_signatures(made)
         if wrong:
             raise RoomError("the agreement cannot be so: " + "; ".join(wrong))

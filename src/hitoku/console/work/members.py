@@ -15,8 +15,8 @@ from hitoku.console.context import Context, NotFound, RoomEntry
 from hitoku.console.store import note
 from hitoku.console.users import May, User
 from hitoku.console.work.drafts import propose
-from hitoku.console.work.tables import said
 from hitoku.errors import HitokuError, InputError, Refusal, RoomError
+from hitoku.findings import findings
 from hitoku.node.certificate import certificate_file
 from hitoku.node.proposal import Proposal
 from hitoku.node.settings import socket_of
@@ -144,7 +144,7 @@ def invite(
         try:
             Member(name=name, key=own.key, abilities=chosen)
         except ValidationError as error:
-            raise InputError(said(error, "name")) from None
+            raise InputError(findings(error, "name")) from None
     shared = entry.room
     made = Invitations(directory.path, context.clock).issue(
         room=entry.id,

@@ -14,8 +14,8 @@ from hitoku.console.context import Context, NotFound, RoomEntry
 from hitoku.console.store import note
 from hitoku.console.users import May, User
 from hitoku.console.work.drafts import propose
-from hitoku.console.work.tables import said
 from hitoku.errors import InputError, Refusal, RoomError
+from hitoku.findings import findings
 from hitoku.node.joined import complete, new_room_file
 from hitoku.node.joining import Joining, Stand
 from hitoku.node.proposal import Proposal
@@ -306,7 +306,7 @@ def _agreement(data: dict[str, Any]) -> Agreement:
     try:
         return Agreement.model_validate(data)
     except ValidationError as error:
-        raise RoomError(f"the room cannot be so: {said(error, 'room')}") from None
+        raise RoomError(f"the room cannot be so: {findings(error, 'room')}") from None
 
 
 def _ordered(before: list[str], wanted: Iterable[str]) -> list[str]:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitoku import limits
 from hitoku.console.context import Context, RoomEntry
-from hitoku.console.work.tables import changed_tables, said
+from hitoku.console.work.tables import changed_tables
 from hitoku.errors import InputError, Refusal
+from hitoku.findings import findings
 from hitoku.room.agreement import Ability, Agreement, Budget, Room, Table
 from hitoku.room.files import write_whole
 
@@ -109,7 +110,7 @@ def draft_room(agreement: Agreement, table: Table, rule: Any, account: Budget | 
         changed = data | change_of(agreement, table, rule, account)
         return Room(agreement=Agreement.model_validate(changed))
     except ValidationError as error:
-        raise InputError(said(error, "rule")) from None
+        raise InputError(findings(error, "rule")) from None
 
 
 def change_of(agreement: Agreement, table: Table, rule: Any, account: Budget | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hitoku.console.users import User
 from hitoku.console.work.looking import look
 from hitoku.console.work.places import NOT_THERE, Found, places
 from hitoku.errors import InputError, RoomError
+from hitoku.findings import findings
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings, TableSettings
 from hitoku.node.tables import add_table, entry
 from hitoku.room.agreement import Agreement, Column, Table
@@ -36,7 +37,6 @@ __all__ = [
     "register",
     "remove_entry",
     "removed",
-    "said",
     "sources",
 ]
 
@@ -141,16 +141,7 @@ def declared(name: str, owner: str, columns: Iterable[Mapping[str, Any]], before
     try:
         return Table.model_validate(data)
     except ValidationError as error:
-        raise InputError(said(error, "table")) from None
-
-
-def said(error: ValidationError, where: str) -> str:
-    """What is wrong with data and where, without quoting it."""
-    items = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(
-        f"{'.'.join(map(str, i['loc'])) or where}: {i['msg'].removeprefix('Value error, ')}"
-        for i in items[:8]
-    )
+        raise InputError(findings(error, "table")) from None
 
 
 def changed_tables(agreement: Agreement, table: Table) -> dict[str, Any]:
@@ -299,4 +290,4 @@ def column_of(form: Mapping[str, str], place: int) -> Column | None:
     try:
         return Column.model_validate(data)
     except ValidationError as error:
-        raise InputError(f"column {place + 1}: {said(error, 'column')}") from None
+        raise InputError(f"column {place + 1}: {findings(error, 'column')}") from None

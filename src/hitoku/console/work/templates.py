@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from sqlglot import exp
 from hitoku.console.context import Context, NotFound, RoomEntry
 from hitoku.console.work.drafts import propose
 from hitoku.errors import InputError, Refusal, RoomError
+from hitoku.findings import findings
 from hitoku.questions.templates import template_hash
 from hitoku.questions.text import parse
 from hitoku.room.rules import CustomRule
@@ -126,7 +127,7 @@ def parameters_of(text: str) -> tuple[TemplateParameter, ...]:
                 )
             )
         except ValidationError as error:
-            raise InputError(f"line {number} of the parameters: {_said(error)}") from None
+            raise InputError(f"line {number} of the parameters: {findings(error, 'it')}") from None
     return tuple(made)
 
 
@@ -153,7 +154,7 @@ def propose_template(
     try:
         made = Template(name=name.strip().lower(), sql=sql.strip(), parameters=parameters_of(parameters))
     except ValidationError as error:
-        raise InputError(f"this is no template: {_said(error)}") from None
+        raise InputError(f"this is no template: {findings(error, 'it')}") from None
     template_hash(made)  # refuses what is no question
     blanks = {node.name.lower() for node in parse(made.sql).find_all(exp.Placeholder)}
     declared = {parameter.name for parameter in made.parameters}
@@ -224,12 +225,3 @@ def _quoted(text: str) -> str:
 
 def _dumped(template: Template) -> dict[str, Any]:
     return template.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def _said(error: ValidationError) -> str:
-    """What pydantic says, without what was typed."""
-    parts: Iterable[str] = (
-        f"{'.'.join(str(p) for p in e['loc']) or 'it'}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors()[:3]
-    )
-    return "; ".join(parts)
