@@ -9,6 +9,7 @@ import re
 import pytest
 from tests.console.two_nodes import Company, shown, until
 
+from hitoku.console.store import notes
 from hitoku.console.users import May, User
 from hitoku.console.work import drafts
 from hitoku.room.files import parse_room
@@ -76,7 +77,8 @@ def test_two_people_make_a_room_and_change_it(pair):
     theirs = shown(telecom.page(f"/rooms/{room}/draft"))
     assert "clearer" in theirs
     assert "Name of the room" in theirs
-    telecom.post(f"/rooms/{room}/draft/sign", hash=telecom.hash_at(f"/rooms/{room}/draft"))
+    proposed = telecom.hash_at(f"/rooms/{room}/draft")
+    telecom.post(f"/rooms/{room}/draft/sign", hash=proposed)
     until(lambda: (airport.served(room), telecom.served(room)) == (2, 2))
     assert "Visitors of Japan" in telecom.page("/rooms")
     assert user.node is airport.node.view
@@ -86,6 +88,13 @@ def test_two_people_make_a_room_and_change_it(pair):
     assert json.loads(telecom.page(f"/rooms/{room}/export.json"))["agreement"]["version"] == 2
     assert "第2版" not in telecom.page(f"/rooms/{room}/versions")
     assert "Visitors of Japan" in shown(telecom.page(f"/rooms/{room}/versions/2"))
+
+    # Each side's audit has what its own people did, with the hash of what they signed.
+    here, there = ([one for one in reversed(notes(one.context)) if one["room"] == room] for one in pair)
+    assert [one["what"] for one in here] == ["room made", "invited", "key admitted", "signed", "proposed"]
+    assert [one["what"] for one in there] == ["joining", "signed", "signed"]
+    assert there[-1]["detail"]["hash"] == proposed
+    assert there[1]["detail"]["hash"] == here[3]["detail"]["hash"]  # both signed the same first version
 
 
 @pytest.mark.slow
