@@ -199,6 +199,15 @@ def test_another_thread_gives_a_question_up(room, monkeypatch):
     assert ended == ["CANCELLED"]
 
 
+@pytest.fixture
+def heeded():
+    """SIGINT interrupts, also where a shell in the background began this process to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_gives_a_question_up_at_the_node(world, room, monkeypatch):
     held = Held(monkeypatch)
 

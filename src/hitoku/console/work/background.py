@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -90,33 +90,37 @@ def start(context: Context, user: User, area: str, about: str, work: Callable[[T
 
 
 def task_of(context: Context, area: str, about: str, identity: str) -> Task:
-    """A task by its id.
+    """A task by its id, as it stands now: it does not change while a page is made of it.
 
     Raises:
         NotFound: there is none of that id in this area, about this.
     """
-    task = _kept(context).tasks.get(identity)
-    if task is None or (task.area, task.about) != (area, about):
-        raise NotFound("there is no such task; it may be forgotten")
-    return task
+    kept = _kept(context)
+    with kept.lock:
+        task = kept.tasks.get(identity)
+        if task is None or (task.area, task.about) != (area, about):
+            raise NotFound("there is no such task; it may be forgotten")
+        return replace(task)
 
 
 def tasks_of(context: Context, area: str, about: str) -> tuple[Task, ...]:
-    """The tasks of an area about something, newest first."""
+    """The tasks of an area about something, newest first, as they stand now."""
     kept = _kept(context)
     with kept.lock:
-        found = [one for one in kept.tasks.values() if (one.area, one.about) == (area, about)]
+        found = [replace(one) for one in kept.tasks.values() if (one.area, one.about) == (area, about)]
     return tuple(reversed(found))
 
 
 def _do(context: Context, task: Task, work: Callable[[Task], Any]) -> None:
     state: Literal["done", "failed"] = "failed"
+    result, refused = None, None
     try:
-        task.result = work(task)
+        result = work(task)
         state = "done"
     except HitokuError as error:
-        task.error = error
+        refused = error
     except Exception as error:  # its words may quote data: only its type is told
         context.log("console task failed", area=task.area, error=type(error).__name__)
-    task.ended = context.clock.now()
-    task.state = state
+    with _kept(context).lock:
+        task.result, task.error = result, refused
+        task.ended, task.state = context.clock.now(), state
