@@ -413,8 +413,9 @@ class Watch:
     def _watch(self) -> None:
         while not self._stop.wait(0.003):
             for name in OWNERS:
-                for path in (self._world.path / name / "runs").glob("*/parcels/*.arrow"):
-                    self._look(name, path)
+                with suppress(OSError):  # a folder that is gone by now: the rest is looked at the next time
+                    for path in (self._world.path / name / "runs").glob("*/parcels/*.arrow"):
+                        self._look(name, path)
 
     def _look(self, name: str, path: Path) -> None:
         with suppress(OSError):

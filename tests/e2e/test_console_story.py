@@ -238,6 +238,16 @@ def _asked(person: Person, end: str = "") -> None:
     person.look(end)
 
 
+def _accepted(person: Person) -> None:
+    """Wait until the question that was checked may be run; else say what the page says of it."""
+    from playwright.sync_api import TimeoutError as Late
+
+    try:
+        person.page.locator("form.run button:enabled").wait_for()
+    except Late:
+        raise AssertionError(person.page.locator("main").inner_html()) from None
+
+
 def test_a_question_is_refused_put_right_and_answered_with_a_plot(story: Story) -> None:
     aoi_user, ben_user, page = story.aoi_user, story.ben_user, story.aoi_user.page
     aoi_user.go(story.at("/ask"))
@@ -247,7 +257,7 @@ def test_a_question_is_refused_put_right_and_answered_with_a_plot(story: Story) 
     page.get_by_role("button", name="Change it and check again").scroll_into_view_if_needed()
     aoi_user.look("refused")
     aoi_user.click("Change it and check again")
-    page.locator("form.run button:enabled").wait_for()
+    _accepted(aoi_user)
     assert page.locator("#sql").input_value() == ASKED
     aoi_user.look("accepted")
     _asked(aoi_user)
@@ -330,7 +340,7 @@ def test_signing_in_and_asking_with_the_keyboard_alone(story: Story) -> None:
     keys.type(ASKED)
     to("#ask-form button.primary")
     keys.press("Enter")
-    page.locator("form.run button:enabled").wait_for()
+    _accepted(person)
     to("form.run button")
     with person.leaving():
         keys.press("Enter")
