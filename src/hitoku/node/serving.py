@@ -25,6 +25,7 @@ from hitoku.node.memory import few_arenas, give_back
 from hitoku.node.metrics import Meter, Metrics, Observed, Standing
 from hitoku.node.quotas import Quotas
 from hitoku.node.readiness import Readiness
+from hitoku.node.scratch import sweep
 from hitoku.node.served import ServedRoom
 from hitoku.node.served_rooms import ServedRooms
 from hitoku.node.services import MakeService, Service
@@ -139,6 +140,8 @@ class NodeProcess:
         """
         quiet(self._log)
         few_arenas()
+        with suppress(OSError):  # what a check left is no reason not to serve
+            sweep(self.directory.path)
         try:
             asyncio.run(self._serve())
         finally:

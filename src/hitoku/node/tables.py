@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hitoku.errors import InputError
 from hitoku.findings import findings
+from hitoku.node.scratch import scratch
 from hitoku.node.settings import SETTINGS_FILE, NodeSettings, TableSettings
 from hitoku.room.files import load_room, locked, write_whole
 
@@ -111,14 +112,15 @@ def check_table(
     if not found:
         raise InputError(f"{directory / SETTINGS_FILE}: has no table {name!r}: `hitoku table add` enters one")
     made = []
-    for wanted in found:
-        for agreement in owned(directory, member, settings, wanted):
-            made.append(_checked(directory, agreement, wanted, progress))
+    with scratch(directory) as folder:
+        for wanted in found:
+            for agreement in owned(directory, member, settings, wanted):
+                made.append(_checked(directory, folder, agreement, wanted, progress))
     return made
 
 
 def _checked(
-    directory: Path, agreement: Agreement, wanted: TableSettings, progress: Progress | None
+    directory: Path, folder: Path, agreement: Agreement, wanted: TableSettings, progress: Progress | None
 ) -> Checked:
     from hitoku.protections.crosstab.prepare import Side, survey
 
@@ -130,12 +132,12 @@ def _checked(
             from hitoku.node.declared import check_declared
 
             part = agreement.shares.table(wanted.name)
-            rows, holds = check_declared(table, part, source, wanted.columns, directory, progress)
+            rows, holds = check_declared(table, part, source, wanted.columns, folder, progress)
             return Checked(agreement.name, rows, None, frozenset(), holds)
         from hitoku.node.typed import check_types
 
         return Checked(
-            agreement.name, check_types(table, source, wanted.columns, directory, progress), None, frozenset()
+            agreement.name, check_types(table, source, wanted.columns, folder, progress), None, frozenset()
         )
     side = Side.whole(table, agreed)
     seen = survey(side, source, columns=wanted.columns, person=wanted.person, progress=progress)
