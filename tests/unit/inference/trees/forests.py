@@ -27,7 +27,7 @@ class Data:
     fresh: NDArray[np.float64]
 
 
-def data(seed: int = 0, rows: int = 300, missing: float = 0.1) -> Data:
+def data(seed: int = 0, rows: int = 300, missing: float = 0.1, fresh: int = 700) -> Data:
     """Two decimals, so that inputs meet thresholds; one column of nine categories; missing values."""
     rng = np.random.default_rng(seed)
 
@@ -41,7 +41,7 @@ def data(seed: int = 0, rows: int = 300, missing: float = 0.1) -> Data:
     clean = np.nan_to_num(x)
     y = clean[:, 0] * clean[:, 1] + clean[:, CATEGORICAL] % 3 + 0.3 * rng.normal(size=rows)
     two, three = (y > 0.7).astype(np.int64), np.digitize(y, [0.3, 1.2])
-    return Data(x, y, two, three, some(700))
+    return Data(x, y, two, three, some(fresh))
 
 
 def same_leaves(ours: NDArray[Any], theirs: NDArray[Any]) -> bool:

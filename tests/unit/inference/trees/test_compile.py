@@ -144,7 +144,8 @@ def test_requests_that_would_fill_the_memory_are_refused(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("kind", ["xgboost", "lightgbm", "sklearn"])
 def test_trained_models(kind: str, objective: Any) -> None:
     """Three libraries, regression, two and many classes, missing values, categories: 100 trees of depth 4."""
-    some = data(seed=4, rows=2_000)
+    # So many that the few whose best scores are as near as noise reaches (some 2 of 10,000) say nothing.
+    some = data(seed=4, rows=2_000, fresh=8_000)
     if kind == "xgboost":
         xgboost = pytest.importorskip("xgboost")
         model = xgboost.XGBClassifier(n_estimators=100, max_depth=4, max_bin=32, n_jobs=1).fit(
@@ -167,8 +168,12 @@ def test_trained_models(kind: str, objective: Any) -> None:
     got, wanted = asked(plan, x), raw.reshape(len(raw), -1)[: len(x)]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=plan.tolerance)
     labels = [(s[:, 0] > 0) if s.shape[1] == 1 else s.argmax(axis=1) for s in (got, wanted)]
-    # Noise may turn the sign of a score that is nearer to 0 than the tolerance; other labels are the same.
-    clear = abs(wanted[:, 0]) > plan.tolerance if wanted.shape[1] == 1 else np.ptp(wanted, axis=1) >= 0
+    # Noise may turn a decision whose margin is less than two scores may be off; every other one is the same.
+    best = np.sort(wanted, axis=1)
+    margin = abs(best[:, 0]) if wanted.shape[1] == 1 else best[:, -1] - best[:, -2]
     same = labels[0] == labels[1]
-    assert same[clear].all() if wanted.shape[1] == 1 else same.mean() >= 0.999
+    assert same[margin > 2 * plan.tolerance].all()
+    # A regression's scores are no labels: their sign decides nothing.
+    if objective == "throughput" and kind != "sklearn":
+        assert same.mean() >= 0.999
     assert load(model).outputs == got.shape[1]
