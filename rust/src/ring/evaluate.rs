@@ -258,9 +258,16 @@ impl Drop for Rooms {
     }
 }
 
+/// Words that a batch of key switches transforms from which on more than one thread is worth waking: below,
+/// waking one takes longer than the work.
+const LEAST_SWITCHED: usize = 1 << 15;
+
 /// Where the threads of a batch work: each on rows of its own, or, where there are fewer rows than
-/// threads, all on one row after the other.
-fn inside(count: usize, threads: usize) -> Result<(usize, Option<Arc<ThreadPool>>), Fault> {
+/// threads, all on one row after the other; and one alone where there is little to do.
+fn inside(shape: Shape, threads: usize) -> Result<(usize, Option<Arc<ThreadPool>>), Fault> {
+    let count = shape.count;
+    let little = count * shape.poly() * (shape.level + 1) < LEAST_SWITCHED;
+    let threads = parallel::worth(threads, little)?;
     if threads > 1 && count < threads {
         Ok((1, Some(parallel::pool(threads)?)))
     } else {
@@ -279,9 +286,9 @@ pub fn relinearise(
     threads: usize,
 ) -> Result<Vec<u64>, Fault> {
     let poly = shape.poly();
-    let (outside, pool) = inside(shape.count, threads)?;
+    let (outside, pool) = inside(shape, threads)?;
     let pool = pool.as_deref();
-    let mut out = parallel::words(shape.count, 2 * poly)?;
+    let mut out = parallel::unwritten(shape.count, 2 * poly)?;
     let rooms = || Rooms::new(shape.level, poly);
     parallel::each_with(&mut out, 2 * poly, outside, rooms, |rooms, row, out| {
         let (kept, more) = x[row * shape.row()..][..shape.row()].split_at(2 * poly);
@@ -311,7 +318,7 @@ pub fn rescale(
     threads: usize,
 ) -> Result<Vec<u64>, Fault> {
     let (n, poly, kept) = (shape.n, shape.poly(), shape.level - 1);
-    let mut out = parallel::words(shape.count * shape.parts, kept * n)?;
+    let mut out = parallel::unwritten(shape.count * shape.parts, kept * n)?;
     parallel::each_with(&mut out, kept * n, threads, Vec::new, |room, row, out| {
         let (rest, last) = x[row * poly..][..poly].split_at(kept * n);
         keyswitch::divide(params, None, kept, last, rest, room, out);
@@ -353,7 +360,7 @@ pub fn rotate(
             row.push(place);
         }
     }
-    let (outside, pool) = inside(shape.count, threads)?;
+    let (outside, pool) = inside(shape, threads)?;
     let pool = pool.as_deref();
     let rooms = || Rooms::new(shape.level, poly);
     parallel::each_with(&mut rows, 1, outside, rooms, |rooms, row, places| {

@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::ring::fault::Fault;
-use crate::ring::pages::prefer_huge;
+use crate::ring::pages::{self, prefer_huge};
 
 /// So many threads a pool has at most.
 pub const MOST_THREADS: usize = 1_024;
@@ -22,11 +22,17 @@ type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
 
 static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
 
-/// The pool of `threads` threads of this process.
-pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, Fault> {
+/// So many threads as there may be, or one where the work is too `little` to wake others for.
+pub fn worth(threads: usize, little: bool) -> Result<usize, Fault> {
     if !(1..=MOST_THREADS).contains(&threads) {
         return Err(Fault::new("bad-threads"));
     }
+    Ok(if little { 1 } else { threads })
+}
+
+/// The pool of `threads` threads of this process.
+pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, Fault> {
+    worth(threads, false)?;
     let key = (std::process::id(), threads);
     let Some(mut list) = held() else {
         return build(threads);
@@ -76,6 +82,14 @@ pub fn words(rows: usize, size: usize) -> Result<Vec<u64>, Fault> {
     Ok(out)
 }
 
+/// As `words`, with whatever a block that is used again had in it: the caller writes every word.
+pub fn unwritten(rows: usize, size: usize) -> Result<Vec<u64>, Fault> {
+    match rows.checked_mul(size).and_then(pages::take) {
+        Some(block) => Ok(block),
+        None => words(rows, size),
+    }
+}
+
 /// Zeroes for `rows * size` reals; a size that does not fit is a fault, not an abort.
 pub fn reals(rows: usize, size: usize) -> Result<Vec<f64>, Fault> {
     let total = rows
@@ -111,9 +125,13 @@ pub fn fill(
     threads: usize,
     work: impl Fn(usize, &mut [u64]) -> Result<(), Fault> + Sync,
 ) -> Result<Vec<u64>, Fault> {
-    let mut out = words(rows, size)?;
+    let mut out = unwritten(rows, size)?;
     if size > 0 {
-        each(&mut out, size, threads, work)?;
+        each(&mut out, size, threads, |row, place| {
+            // While the row is warm: a block that is used again holds what it held.
+            place.fill(0);
+            work(row, place)
+        })?;
     }
     Ok(out)
 }

@@ -42,6 +42,8 @@ from hitoku.hazmat.ring_values import (
     concatenate,
     decode,
     encode,
+    expanded,
+    seeded_shape,
 )
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "decode",
     "drop",
     "encode",
+    "expanded",
     "find_primes",
     "hiding_bits",
     "multiply",
@@ -79,6 +82,7 @@ __all__ = [
     "rescale",
     "rotate",
     "rotate_many",
+    "seeded_shape",
     "square",
     "subtract",
     "subtract_plain",

@@ -28,7 +28,16 @@ from hitoku.hazmat.ring_checks import (
 from hitoku.hazmat.ring_errors import RingError, ring_kernel
 from hitoku.hazmat.ring_parameters import Parameters
 
-__all__ = ["Ciphertexts", "Plaintexts", "SeededCiphertexts", "concatenate", "decode", "encode"]
+__all__ = [
+    "Ciphertexts",
+    "Plaintexts",
+    "SeededCiphertexts",
+    "concatenate",
+    "decode",
+    "encode",
+    "expanded",
+    "seeded_shape",
+]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -207,6 +216,37 @@ def read(
     """
     with ring_kernel():
         return _core.ring_read(kernel_of(params), name, as_bytes(data), threads or cores())
+
+
+def seeded_shape(params: Parameters, data: bytes | memoryview) -> tuple[int, int]:
+    """Count and level of what `SeededCiphertexts.to_bytes` gave; residues are not looked at.
+
+    Raises:
+        RingError: the bytes are not such, or of other parameters.
+    """
+    with ring_kernel():
+        return _core.ring_seeded_shape(kernel_of(params), _octets(data))
+
+
+def expanded(params: Parameters, data: bytes | memoryview, *, threads: int | None = None) -> Ciphertexts:
+    """The whole ciphertexts of what `SeededCiphertexts.to_bytes` gave.
+
+    As ``SeededCiphertexts.from_bytes(params, data).expand()``, with less memory: the bytes may be a part of a
+    longer message, and no array of first parts is made.
+
+    Raises:
+        RingError: the bytes are not such, or of other parameters.
+    """
+    with ring_kernel():
+        words, scale = _core.ring_read_expanded(kernel_of(params), _octets(data), threads or cores())
+    return Ciphertexts.trusted(params, words, scale)
+
+
+def _octets(data: bytes | memoryview) -> NDArray[np.uint8]:
+    """The bytes as an array that shares their memory."""
+    if not isinstance(data, bytes | memoryview) or not memoryview(data).c_contiguous:
+        raise RingError("bad-bytes")
+    return np.frombuffer(data, np.uint8)
 
 
 def concatenate(batches: list[Ciphertexts]) -> Ciphertexts:

@@ -106,9 +106,7 @@ class Bench:
             "relinearise": lambda: ring.relinearise(squares, relinearisation, threads=1),
             "rotate": lambda: ring.rotate(fresh, 1, rotations, threads=1),
             "release": lambda: ring.release(fresh, self.public, 4, threads=1),
-            "receive": lambda: ring.SeededCiphertexts.from_bytes(params, travelling, threads=1).expand(
-                threads=1
-            ),
+            "receive": lambda: ring.expanded(params, travelling, threads=1),
             "send": lambda: fresh.to_bytes(threads=1),
             "client-encrypt": lambda: secret.encrypt(
                 ring.encode(params, self.values, _SCALE, self.level, threads=1), threads=1

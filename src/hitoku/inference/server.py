@@ -128,22 +128,22 @@ class Server:
         """
         admitted = keys if isinstance(keys, Admitted) else self.admit(keys)
         frame = unpack(request, Kind.REQUEST, 1, self.most_request_bytes, self.circuit)
-        seeded = _decoded(lambda: ring.SeededCiphertexts.from_bytes(self.params, bytes(frame.sections[0])))
-        node = self._input
-        if (seeded.count, seeded.level) != (node.count, node.level):
+        body, node = frame.sections[0], self._input
+        # Before residues are unpacked: a request of another shape takes no memory.
+        count, level = _decoded(lambda: ring.seeded_shape(self.params, body))
+        if (count, level) != (node.count, node.level):
             raise ModelError(
                 "SHAPE",
                 (
-                    f"holds {seeded.count} ciphertexts of {seeded.level} primes; the circuit takes "
+                    f"holds {count} ciphertexts of {level} primes; the circuit takes "
                     f"{node.count} of {node.level}"
                 ),
                 where="request",
                 remedy="make it with Client.encrypt from the server's client.json",
             )
+        given = {self._name: _decoded(lambda: ring.expanded(self.params, body, threads=self.threads))}
         try:
-            results = self._encrypted.run(
-                {self._name: seeded.expand(threads=self.threads)}, admitted.keys, self.threads
-            )
+            results = self._encrypted.run(given, admitted.keys, self.threads, consume=True)
         except CircuitError as error:
             raise ModelError(error.code, str(error), where="request") from None
         return pack(Kind.ANSWER, self.circuit, [results["scores"].to_bytes()], frame.id)

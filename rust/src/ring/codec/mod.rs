@@ -28,7 +28,9 @@ mod polynomials;
 mod tests;
 
 pub use keys::{SeededKey, read_keys, read_secret, write_keys, write_secret};
-pub use polynomials::{Polynomials, read_polynomials, scale_fits, write_polynomials};
+pub use polynomials::{
+    Polynomials, read_expanded, read_polynomials, scale_fits, seeded_shape, write_polynomials,
+};
 
 use std::sync::Arc;
 
@@ -272,12 +274,17 @@ pub fn get(params: &Params, level: usize, data: &[u8], threads: usize) -> Result
         return Err(Fault::new("wrong-size"));
     }
     parallel::fill(data.len() / size, level * n, threads, |place, out| {
-        let mut bytes = &data[place * size..][..size];
-        for (component, part) in out.chunks_exact_mut(n).enumerate() {
-            let (front, rest) = bytes.split_at(row(params, component));
-            pack::unpack(params.modulus(component), front, part).map_err(|f| of_row(f, place))?;
-            bytes = rest;
-        }
-        Ok(())
+        unpacked(params, &data[place * size..][..size], place, out)
     })
+}
+
+/// One polynomial from its bytes, the `place`-th of its message.
+fn unpacked(params: &Params, data: &[u8], place: usize, out: &mut [u64]) -> Result<(), Fault> {
+    let mut bytes = data;
+    for (component, part) in out.chunks_exact_mut(params.n()).enumerate() {
+        let (front, rest) = bytes.split_at(row(params, component));
+        pack::unpack(params.modulus(component), front, part).map_err(|f| of_row(f, place))?;
+        bytes = rest;
+    }
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! Messages of ciphertexts, seeded ciphertexts and plaintexts.
 
-use super::{Kind, SEED, get, header, open, put, rows};
+use super::{Kind, SEED, get, header, open, put, rows, unpacked};
 use crate::ring::fault::Fault;
 use crate::ring::params::{Params, Scheme};
 use crate::ring::pointwise::program::MOST_PARTS;
+use crate::ring::{encrypt, parallel};
 
 /// More polynomials are not in one message: 2^24 of the smallest are 20 GB.
 pub const MOST_COUNT: u32 = 1 << 24;
@@ -85,13 +86,8 @@ pub fn write_polynomials(
     Ok(out)
 }
 
-/// The polynomials of a message of this kind.
-pub fn read_polynomials(
-    params: &Params,
-    kind: Kind,
-    data: &[u8],
-    threads: usize,
-) -> Result<Polynomials, Fault> {
+/// The head of a message of this kind, without residues, and the bytes that hold them: as many as they take.
+fn head<'a>(params: &Params, kind: Kind, data: &'a [u8]) -> Result<(Polynomials, &'a [u8]), Fault> {
     let mut reader = open(data, kind, params)?;
     let count = reader.u32()?;
     let parts = usize::from(reader.u8()?);
@@ -102,7 +98,7 @@ pub fn read_polynomials(
         Kind::SeededCiphertexts => Some(reader.array()?),
         _ => None,
     };
-    let mut all = Polynomials {
+    let all = Polynomials {
         count: count as usize,
         parts,
         level,
@@ -112,6 +108,40 @@ pub fn read_polynomials(
     };
     check_shape(params, kind, &all)?;
     let size = reader.expect(rows(params, level) as u128 * u128::from(count) * parts as u128)?;
-    all.residues = get(params, level, reader.take(size)?, threads)?;
+    Ok((all, reader.take(size)?))
+}
+
+/// The polynomials of a message of this kind.
+pub fn read_polynomials(
+    params: &Params,
+    kind: Kind,
+    data: &[u8],
+    threads: usize,
+) -> Result<Polynomials, Fault> {
+    let (mut all, packed) = head(params, kind, data)?;
+    all.residues = get(params, all.level, packed, threads)?;
+    Ok(all)
+}
+
+/// Count and level of a message of seeded ciphertexts; its residues are not looked at.
+pub fn seeded_shape(params: &Params, data: &[u8]) -> Result<(usize, usize), Fault> {
+    let (all, _) = head(params, Kind::SeededCiphertexts, data)?;
+    Ok((all.count, all.level))
+}
+
+/// The whole ciphertexts of a message of seeded ones, as `read_polynomials` and `encrypt::expand` would
+/// make them, without an array of first halves in between.
+pub fn read_expanded(params: &Params, data: &[u8], threads: usize) -> Result<Polynomials, Fault> {
+    let (mut all, packed) = head(params, Kind::SeededCiphertexts, data)?;
+    let seed = all.seed.ok_or_else(|| Fault::new("bad-seed"))?;
+    let (level, size) = (all.level, rows(params, all.level));
+    let poly = level * params.n();
+    all.residues = parallel::fill(all.count, 2 * poly, threads, |place, out| {
+        let (first, second) = out.split_at_mut(poly);
+        unpacked(params, &packed[place * size..][..size], place, first)?;
+        encrypt::expand(params, &seed, place, level, second);
+        Ok(())
+    })?;
+    all.parts = 2;
     Ok(all)
 }

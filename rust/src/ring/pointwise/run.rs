@@ -19,6 +19,9 @@ const AHEAD: usize = 12;
 const MOST_BLOCK: usize = 512;
 /// Words of output that a task writes one after the other.
 const STRETCH: usize = 256;
+/// Words of all registers from which on more than one thread is worth waking: below, waking one takes longer
+/// than the work.
+const LEAST_WORDS: usize = 1 << 18;
 /// Bytes of scratch memory of a thread at most, at the smallest block.
 const MOST_ROOM: usize = 1 << 30;
 
@@ -81,7 +84,7 @@ pub fn run(
         .collect::<Result<_, _>>()?;
     let mut outputs = shapes
         .iter()
-        .map(|shape| parallel::words(shape.strips() * level, n))
+        .map(|shape| parallel::unwritten(shape.strips() * level, n))
         .collect::<Result<Vec<_>, _>>()?;
     // A task is a stretch of one prime; its places in the outputs are cut out beforehand.
     let stretch = STRETCH.max(block).min(n);
@@ -107,6 +110,7 @@ pub fn run(
         block,
         stretch,
     };
+    let threads = parallel::worth(threads, layout.strips * level * n < LEAST_WORDS)?;
     if threads == 1 {
         let mut scratch = Scratch::new(layout.strips * block)?;
         for task in &mut tasks {

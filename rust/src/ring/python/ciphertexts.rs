@@ -4,6 +4,7 @@ use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arrays::{self, Reals, Words};
+use super::held;
 use super::params::PyParams;
 use crate::ring::ckks::encode::{self, Room};
 use crate::ring::fault::Fault;
@@ -99,7 +100,7 @@ fn ring_expand<'py>(
             Ok(())
         })
     })?;
-    arrays::array(py, made, &[shape.count, 2, shape.level, shape.n])
+    held::array(py, made, &[shape.count, 2, shape.level, shape.n])
 }
 
 /// Refuses residues that are not below their primes; the last two axes are level and N.

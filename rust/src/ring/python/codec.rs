@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use numpy::{PyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyArrayDyn, PyReadonlyArray1, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arrays::{self, Words};
+use super::held;
 use super::keys::{PyPublicKey, PyRelinearisationKey, PyRotationKeys, PySecretKey, RotationKeys};
 use super::params::PyParams;
 use crate::ring::codec::{self, Kind, SeededKey};
@@ -97,6 +98,35 @@ fn ring_read<'py>(
     };
     let seed = all.seed.map(|seed| PyBytes::new(py, &seed));
     Ok((arrays::array(py, all.residues, &shape)?, all.scale, seed))
+}
+
+/// The bytes of an array that may be a view into a longer message.
+fn bytes<'a>(data: &'a PyReadonlyArray1<'_, u8>) -> Result<&'a [u8], Fault> {
+    data.as_slice().map_err(|_| Fault::new("not-contiguous"))
+}
+
+/// Count and level of a message of seeded ciphertexts.
+#[pyfunction]
+fn ring_seeded_shape(
+    params: &PyParams,
+    data: PyReadonlyArray1<'_, u8>,
+) -> PyResult<(usize, usize)> {
+    Ok(codec::seeded_shape(&params.0, bytes(&data)?)?)
+}
+
+/// Whole ciphertexts `[count][2][level][N]` and their scale, of a message of seeded ones.
+#[pyfunction]
+fn ring_read_expanded<'py>(
+    py: Python<'py>,
+    params: &PyParams,
+    data: PyReadonlyArray1<'py, u8>,
+    threads: usize,
+) -> PyResult<(Bound<'py, PyArrayDyn<u64>>, f64)> {
+    let params: &Params = &params.0;
+    let data = bytes(&data)?;
+    let all = py.detach(|| codec::read_expanded(params, data, threads))?;
+    let shape = [all.count, all.parts, all.level, params.n()];
+    Ok((held::array(py, all.residues, &shape)?, all.scale))
 }
 
 /// For the key's owner alone.
@@ -215,6 +245,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(ring_read_parameters, m)?)?;
     m.add_function(wrap_pyfunction!(ring_write, m)?)?;
     m.add_function(wrap_pyfunction!(ring_read, m)?)?;
+    m.add_function(wrap_pyfunction!(ring_seeded_shape, m)?)?;
+    m.add_function(wrap_pyfunction!(ring_read_expanded, m)?)?;
     m.add_function(wrap_pyfunction!(ring_write_secret, m)?)?;
     m.add_function(wrap_pyfunction!(ring_read_secret, m)?)?;
     m.add_function(wrap_pyfunction!(ring_write_public, m)?)?;

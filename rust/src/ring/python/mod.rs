@@ -8,6 +8,7 @@ pub mod arrays;
 mod bgv;
 mod ciphertexts;
 mod codec;
+mod held;
 pub mod keys;
 mod operations;
 pub mod params;

@@ -4,6 +4,7 @@ use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 
 use super::arrays::{self, Words};
+use super::held;
 use super::keys::{PyRelinearisationKey, PyRotationKeys};
 use super::params::PyParams;
 use crate::ring::evaluate::{self, Pairwise, Shape, WithPlain};
@@ -13,7 +14,7 @@ use crate::ring::params::Params;
 type Out<'py> = PyResult<Bound<'py, PyArrayDyn<u64>>>;
 
 fn made<'py>(py: Python<'py>, words: Vec<u64>, shape: Shape) -> Out<'py> {
-    arrays::array(py, words, &[shape.count, shape.parts, shape.level, shape.n])
+    held::array(py, words, &[shape.count, shape.parts, shape.level, shape.n])
 }
 
 /// `left + right`, or `left - right`.

@@ -6,6 +6,7 @@ use numpy::{PyArrayDyn, PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArrayMeth
 use pyo3::prelude::*;
 
 use super::arrays::{self, Words};
+use super::held;
 use super::params::PyParams;
 use crate::ring::fault::Fault;
 use crate::ring::params::Params;
@@ -168,7 +169,12 @@ impl PyProgram {
             .zip(registers)
             .map(|(words, &register)| {
                 let shape = program.shape(register)?;
-                arrays::array(py, words, &[shape.count, shape.parts, level, n])
+                let sides = [shape.count, shape.parts, level, n];
+                // Of one part are plaintexts, which are not kept.
+                match shape.parts {
+                    0 | 1 => arrays::array(py, words, &sides),
+                    _ => held::array(py, words, &sides),
+                }
             })
             .collect()
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -68,7 +68,7 @@ def make_keys(program: Program, secret: ring.SecretKey, *, threads: int | None =
 def run(
     program: Program,
     params: ring.Parameters,
-    inputs: Mapping[str, ring.Ciphertexts],
+    inputs: dict[str, ring.Ciphertexts],
     keys: EvaluationKeys,
     threads: int | None = None,
 ) -> dict[str, ring.Ciphertexts]:
@@ -106,10 +106,11 @@ class Encrypted:
 
     def run(
         self,
-        inputs: Mapping[str, ring.Ciphertexts],
+        inputs: dict[str, ring.Ciphertexts],
         keys: EvaluationKeys,
         threads: int | None = None,
         *,
+        consume: bool = False,
         watch: Watch | None = None,
         times: list[StepTime] | None = None,
     ) -> dict[str, ring.Ciphertexts]:
@@ -119,6 +120,7 @@ class Encrypted:
             inputs: the encrypted inputs by name.
             keys: the client's public keys.
             threads: how many threads; None: all cores.
+            consume: empty `inputs`, so that their memory is free as soon as the circuit is done with them.
             watch: called with the node and value of each call's results; what it returns, if not None,
                 takes the value's place.
             times: a list that gets how long each call took.
@@ -130,6 +132,8 @@ class Encrypted:
         threads = threads or cores()
         self._check_keys(keys)
         values = self._check_inputs(inputs)
+        if consume:
+            inputs.clear()
         if watch is not None:
             for index in list(values):
                 values[index] = watch(index, values[index]) or values[index]
@@ -197,7 +201,7 @@ class Encrypted:
         if any(k.params != self.params for k in (keys.public, keys.relinearisation, keys.rotations) if k):
             raise CircuitError("KEYS", "the keys are of other parameters")
 
-    def _check_inputs(self, inputs: Mapping[str, ring.Ciphertexts]) -> dict[int, ring.Ciphertexts]:
+    def _check_inputs(self, inputs: dict[str, ring.Ciphertexts]) -> dict[int, ring.Ciphertexts]:
         for name in inputs:
             if name not in self.program.inputs:
                 raise CircuitError("INPUT", f"the circuit has no input named {name!r}")
