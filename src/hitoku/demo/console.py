@@ -33,7 +33,7 @@ FROM travellers AS t JOIN subscribers AS s ON t.phone = s.phone
 GROUP BY t.airport"""
 _TEMPLATE: Final = "travellers_by_airport"
 _SERVE: Final = ("hitoku.demo.shares.serving",)  # ends with this process, however that ends
-_START_SECONDS: Final = 60
+_START_SECONDS: Final = 180
 _LOOK_SECONDS: Final = 0.5
 # A browser keeps cookies by host, whatever the port: under two names one window holds both consoles.
 _DESKS: Final = (

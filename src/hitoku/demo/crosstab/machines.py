@@ -30,7 +30,7 @@ from hitoku.node.settings import NodeSettings
 
 __all__ = ["Machine", "machines", "tampered"]
 
-_START_SECONDS: Final = 90
+_START_SECONDS: Final = 180
 
 
 class Machine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -25,8 +26,10 @@ from hitoku.room.signing import sign
 __all__ = ["SERVE", "Nodes", "make", "running"]
 
 SERVE: Final = ("hitoku.cli.main", "node", "serve")
-_START_SECONDS: Final = 60
+_START_SECONDS: Final = 180
 _STOP_SECONDS: Final = 20
+_PORTS: Final = (15_000, 32_000)
+_RANDOM: Final = random.SystemRandom()
 
 
 def make(
@@ -156,9 +159,15 @@ def running(place: Path, names: Sequence[str], program: Sequence[str] = SERVE) -
 
 
 def _free(count: int) -> list[int]:
-    """Ports that nobody uses at this moment."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+    """Ports that nobody uses at this moment.
+
+    Below those that systems give to outgoing connections: a node that is started again needs its port again,
+    and meanwhile such a connection could have taken it.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = _RANDOM.randrange(*_PORTS)
+        with contextlib.suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            found += [port] * (port not in found)
+    return found
