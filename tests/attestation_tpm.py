@@ -261,7 +261,7 @@ def tool(place: Any, *words: str, folder: Any) -> str:
         env={"PATH": os.environ["PATH"], "TPM2TOOLS_TCTI": f"swtpm:path={place}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, f"{words[0]}: {done.stderr}"

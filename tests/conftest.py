@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -11,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from hitoku.room.agreement import Agreement, Room
 from hitoku.room.directory import MemberDirectory, write_peers
 from hitoku.room.files import save_room
 from hitoku.room.signing import sign
+
+# The same examples in every run, so that a failure is of the last change; `make long` draws new ones. And no
+# deadline: an example that takes 0.2 s says that the machine is busy.
+settings.register_profile("same", deadline=None, derandomize=True, database=None)
+settings.register_profile("new", deadline=None)
+if settings.get_current_profile_name() != "mutation":
+    settings.load_profile("new" if os.environ.get("HITOKU_LONG") else "same")
 
 
 class FakeClock:

@@ -111,7 +111,7 @@ class ThreadWorker:
 
     def end(self) -> None:
         Channel(self.connection).close()
-        self.thread.join(20)
+        self.thread.join(300)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.nodes import free_ports
+from tests.e2e.nodes import SECONDS, free_ports
 
 from hitoku.room.store import Store
 
@@ -67,7 +67,7 @@ class Server:
         words = ["-D", f"{self._folder}/data", "-p", str(self.port), "-k", str(self._folder)]
         words += ["-h", "127.0.0.1", "-c", "fsync=off", "-c", "max_connections=60"]
         self._process = subprocess.Popen([self._programs / "postgres", *words], **self._more)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS
         while True:
             try:
                 self.run("SELECT 1")
@@ -81,7 +81,7 @@ class Server:
         """Stop: SIGINT ends all connections at once, SIGQUIT is like a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(60)
+            self._process.wait(SECONDS)
             self._process = None
 
     def run(self, sql: str, database: str = "postgres") -> list[Any]:

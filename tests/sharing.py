@@ -6,7 +6,9 @@ Everything is real: the nodes' messages, TLS between the servers on loopback, th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,13 +130,22 @@ class World:
 
     def left(self) -> list[str]:
         """What runs have left on the members' disks, beside answers and records."""
-        return sorted(
-            str(file.relative_to(self.place))
-            for member in self.members
-            for part in ("shares", "enclave")
-            for file in (self.place / member / part).rglob("*")
-            if file.is_file() and file.name != "lock"
-        )
+        while True:
+            with suppress(FileNotFoundError):  # a folder that goes while we look: look again
+                return sorted(
+                    str(file.relative_to(self.place))
+                    for member in self.members
+                    for part in ("shares", "enclave")
+                    for file in (self.place / member / part).rglob("*")
+                    if file.is_file() and file.name != "lock"
+                )
+
+    def stays(self, seconds: float = 120) -> list[str]:
+        """What runs leave for good: each member wipes what it has as soon as it hears of the end."""
+        until = time.monotonic() + seconds
+        while (found := self.left()) and time.monotonic() < until:
+            time.sleep(0.02)
+        return found
 
 
 def make(

@@ -229,6 +229,9 @@ def test_an_asker_cannot_send_itself_an_answer_as_from_the_host(world, question)
 def test_who_may_not_receive_gets_no_rows_over_the_wire(world, question):
     sent = _ask(world, question, receivers=["registry"])
     assert not isinstance(sent, Answer)
+    assert any(b'"arrow"' in content for _, to, content in world.network.log if to == "registry")
     for _, receiver, content in world.network.log:
         if receiver == "airport":
-            assert b"BIG" not in content
+            # As JSON has it, and as Arrow in it: three letters alone stand in one of 1,000 signatures.
+            assert b'"BIG"' not in content
+            assert b'"arrow"' not in content

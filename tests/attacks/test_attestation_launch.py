@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -416,10 +417,21 @@ def test_t1_the_value_goes_when_whoever_launched_the_program_is_gone(tpm: int) -
     assert done.returncode == -signal.SIGKILL, done.stderr
     program = done.stdout.strip()
     wanted = hashlib.sha256(bytes.fromhex(pcr_of(program)) + ENDED).hexdigest()
-    until = time.monotonic() + 30
-    while _pcr12(tpm) != wanted:
+    until = time.monotonic() + 300
+    while _held_elsewhere(tpm):  # two that talk to it at once would take each other's answers
         assert time.monotonic() < until
         time.sleep(0.05)
+    assert _pcr12(tpm) == wanted
+
+
+def _held_elsewhere(tpm: int) -> bool:
+    """Whether another process has this end of the TPM's channel, too."""
+    end = Path(f"/proc/self/fd/{tpm}").readlink()
+    for place in Path("/proc").glob("[0-9]*/fd"):
+        with suppress(OSError):
+            if place.parent.name != str(os.getpid()) and any(fd.readlink() == end for fd in place.iterdir()):
+                return True
+    return False
 
 
 def _pcr12(tpm: int) -> str:

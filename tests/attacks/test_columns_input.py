@@ -140,9 +140,9 @@ def test_hostile_headers(tmp_path, header):
     source = tmp_path / "s.csv"
     source.write_text('a,b,"' + header.replace('"', '""') + '"\n1,2,3\n')
     how = {"headerRow": True, "columns": [{"sourceHeader": header, "type": "cleartext"}]}
-    began = time.monotonic()
+    began = time.process_time()
     text = refused(encrypt, source, tmp_path / "e.csv", how, OPEN, ROOM, SECRET)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert "target header" in text
     assert text.isprintable()
     assert len(text) < 1_000

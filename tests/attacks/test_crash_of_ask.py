@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -112,14 +113,16 @@ def kill_at_random(place, questions: Iterator[str], times: int, seed: int) -> Co
         assert worker.stdout.readline().strip() == "0"
         whole = time.perf_counter() - begin
         for _ in range(times):
-            child = start()
-            time.sleep(chance.uniform(0, whole))
+            child, begin = start(), time.perf_counter()
+            ended, _, _ = select.select([worker.stdout], [], [], chance.uniform(0, whole))
+            if ended:  # it came to its end before: the machine is faster than it was
+                whole = time.perf_counter() - begin
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(child, signal.SIGKILL)
             ends[int(worker.stdout.readline())] += 1
     finally:
         worker.stdin.close()
-        worker.wait(30)
+        worker.wait(300)
         worker.stdout.close()
     return ends
 
@@ -181,7 +184,7 @@ def test_no_kill_makes_a_budget_larger(make, clock, times, pays):
     place = fill(make(noised(**paying(pays))))
     numbers = count()
     ends = kill_at_random(place, (another(n) for n in numbers), times, seed=times)
-    assert ends[-signal.SIGKILL] >= times // 5  # how many hit depends on how fast the machine is just now
+    assert ends[-signal.SIGKILL] >= times // 5
     check(place)
     before = balance(place, SystemClock())
     assert before.charges <= pays

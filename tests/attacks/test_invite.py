@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import AGREEMENT, make_place
+from tests.e2e.nodes import free_ports
 
 from hitoku import limits
 from hitoku.cli import main as cli
@@ -529,6 +530,7 @@ def test_the_desk_waits_for_nobody(tmp_path, clock, monkeypatch):
         for thread in threads:
             thread.join(SECONDS)
             assert not thread.is_alive()
+        monkeypatch.setattr(desk_module, "SECONDS", SECONDS)
         host, port = world.where
         invitation = world.invite(url=f"https://{host}:{port}")
         assert not world.comes(invitation).look().admitted
@@ -576,9 +578,7 @@ def test_what_answers_at_an_invitations_address_is_not_told(there):
     words = set()
     other = there.place.members["host"].keys({}).public_key()
     silent = socket.create_server(("127.0.0.1", 0))
-    closed = socket.create_server(("127.0.0.1", 0))
-    free = closed.getsockname()[1]
-    closed.close()
+    (free,) = free_ports(1)
 
     def chatter() -> None:
         with suppress(OSError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,10 @@ import pytest
 from tests.conftest import PLANTED, SECRET
 
 SECRET_TEXT = base64.b64encode(SECRET).decode()
+RANDOM = re.compile(
+    rb"02:(?:hmac|enc):[A-Za-z0-9+/]+={0,2}"  # fingerprints and sealed values
+    rb"|[A-Za-z0-9+/]{86}==|[A-Za-z0-9+/]{43}="  # signatures; keys and hashes
+)
 
 
 class Watcher(threading.Thread):
@@ -55,7 +60,7 @@ def world(filled, tmp_path_factory):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
             cwd=temporary,
             env={**os.environ, "TMPDIR": str(temporary), "HITOKU_SHARED_SECRET": SECRET_TEXT, **environment},
         )
@@ -68,6 +73,15 @@ def world(filled, tmp_path_factory):
 def _needles(*more: str) -> list[bytes]:
     texts = [SECRET_TEXT, SECRET.hex(), PLANTED, *more]
     return [t.encode() for t in texts] + [SECRET, base64.b64encode(SECRET)[:24]]
+
+
+def _holds(content: bytes, needle: bytes) -> bool:
+    """Whether a text is there, a short one outside of what is random in Base64.
+
+    Any six letters stand in 88 MB of ciphertexts once in 800 times, any five in the signatures of some
+    ledgers once in 100,000.
+    """
+    return needle in (content if len(needle) > 8 else RANDOM.sub(b"", content))
 
 
 def _files(*places: Path, but: tuple[Path, ...] = ()) -> list[Path]:
@@ -123,11 +137,11 @@ def test_nothing_planted_shows_anywhere(world, question, refused):
     needles = _needles("PLANTED-LITERAL", "PLANTED-SECRET", "SMALL")
     for output in outputs:
         for needle in needles:
-            assert needle not in output.encode()
+            assert not _holds(output.encode(), needle)
     for file in _files(place.path, temporary, but=(*mine, plain)):
         content = file.read_bytes()
         for needle in needles:
-            assert needle not in content, file
+            assert not _holds(content, needle), file
     # Only the manufacturers are in clear in the host's copy of planes, as the room says.
     assert _needles()[0] not in plain.read_bytes()
     keys = [
@@ -166,7 +180,10 @@ def test_the_demo_leaves_no_secret_outside_the_owners(world):
     for file in _files(demo / "host"):
         content = file.read_bytes()
         for value in (b"N14228", b"N725MK", b"A320-214"):
-            assert value not in content
+            assert not _holds(content, value), file
+    # Beside ciphertexts it would be found.
+    content = (demo / "host" / "tables" / "planes.parquet").read_bytes()
+    assert _holds(content + b"N14228", b"N14228")
     assert [p.name for p in temporary.iterdir()] == ["d"]
 
 
@@ -175,19 +192,23 @@ def test_an_interrupt_leaves_nothing_behind(filled, question, tmp_path_factory, 
     import signal
 
     temporary = tmp_path_factory.mktemp("tmp")
+    # It says when Python has started: the moments are of the command.
+    program = "print('started', flush=True); from hitoku.cli.main import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-m", "hitoku.cli.main", "ask", question, "--room", str(filled.path)],
+        [sys.executable, "-c", program, "ask", question, "--room", str(filled.path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
     )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
     time.sleep(after)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode in {0, 130, -signal.SIGINT}, err
     assert PLANTED not in err
-    for _ in range(50):  # the engine notices that its parent has gone
+    for _ in range(600):  # the engine notices that its parent has gone
         if not list(temporary.iterdir()):
             break
         time.sleep(0.1)

@@ -340,14 +340,18 @@ def test_only_well_formed_paths_reach_the_shelf(world):
 
 def test_who_asks_again_and_again_has_a_bounded_number_of_places(world, monkeypatch):
     monkeypatch.setattr(bounds, "PARCELS_ASKED_A_MEMBER", 5)
-    monkeypatch.setattr(bounds, "PARCEL_SECONDS", 4)
-    path, found = world.path.replace(NAME, "never"), []
+    monkeypatch.setattr(bounds, "PARCEL_SECONDS", SECONDS)
+    path, found = world.path.replace(NAME, "later"), []
     threads = [threading.Thread(target=lambda: found.append(world.get(path)[0])) for _ in range(12)]
     for thread in threads:
         thread.start()
+    until = time.monotonic() + SECONDS / 2
+    while len(found) < 7 and time.monotonic() < until:
+        time.sleep(0.01)
+    world.shelf.put(records(20), name="later")
     for thread in threads:
         thread.join()
-    assert sorted(map(str, found)) == ["204"] * 5 + ["503"] * 7
+    assert sorted(map(str, found)) == ["200"] * 5 + ["503"] * 7
 
 
 def test_who_hangs_up_frees_the_place(world, monkeypatch):
@@ -360,14 +364,14 @@ def test_who_hangs_up_frees_the_place(world, monkeypatch):
         time.sleep(0.01)
     assert world.get()[0] == 503
     connection.close()
-    for _ in range(SECONDS * 10):
-        if world.get()[0] == 200:
-            break
+    until = time.monotonic() + SECONDS
+    while world.get()[0] != 200:
+        assert time.monotonic() < until
         time.sleep(0.1)
 
 
 def test_who_does_not_read_is_given_up_and_its_place_freed(world, monkeypatch):
-    monkeypatch.setattr(bounds, "BODY_SECONDS", 1)
+    monkeypatch.setattr(bounds, "BODY_SECONDS", 5)
     monkeypatch.setattr(bounds, "STREAMS_A_MEMBER", 1)
     world.shelf.put(records(1_500_000), name="large")
     connection = connect(world.there, world.context(world.airport))
@@ -425,6 +429,8 @@ class Sender:
                     self._script(connection, self.asked)
 
 
+PATIENCE = 10 * SECONDS
+"""What takes half as long was not given up, but waited out."""
 ARROW = b"content-type: application/vnd.apache.arrow.stream\r\n"
 
 
@@ -432,7 +438,7 @@ def ok(content: bytes, extra: bytes = ARROW) -> bytes:
     return b"HTTP/1.1 200 OK\r\n" + extra + b"content-length: %d\r\n\r\n" % len(content) + content
 
 
-def outcome(place, script, rows=20, wait=SECONDS) -> tuple[PeerError, int, float]:
+def outcome(place, script, rows=20, wait=PATIENCE) -> tuple[PeerError, int, float]:
     """How a fetch from a hostile sender ends: the error, how often it was asked, and the seconds it took."""
     began = time.monotonic()
     with (
@@ -463,7 +469,7 @@ def outcome(place, script, rows=20, wait=SECONDS) -> tuple[PeerError, int, float
 def test_what_is_no_parcel_is_refused_at_once(place, content):
     _, asked, seconds = outcome(place, lambda connection, _: connection.sendall(content))
     assert asked == 1
-    assert seconds < 20
+    assert seconds < PATIENCE / 2
 
 
 @pytest.fixture
@@ -478,8 +484,8 @@ def test_a_parcel_that_is_never_there_is_given_up(place, hurried):
         place, lambda connection, _: connection.sendall(b"HTTP/1.1 204 No\r\n\r\n"), wait=3
     )
     assert error.code == "LATE"
-    assert 3 <= seconds < 20
-    assert asked < 100  # it is not asked more often than every 50 ms
+    assert 3 <= seconds < PATIENCE / 2
+    assert asked <= 20 * seconds + 2  # it is not asked more often than every 50 ms
 
 
 def test_a_parcel_that_is_there_and_then_not_again_is_given_up(place, hurried):
@@ -494,7 +500,7 @@ def test_a_parcel_that_is_there_and_then_not_again_is_given_up(place, hurried):
     error, asked, seconds = outcome(place, script)
     assert error.code == "STALLED"
     assert asked > 3
-    assert seconds < 30
+    assert seconds < PATIENCE / 2
 
 
 @pytest.mark.parametrize("part", ["head", "header", "body", "chunk", "nothing"])
@@ -510,7 +516,7 @@ def test_a_sender_that_drips_is_given_up(place, hurried, part):
 
     def script(connection, asked):
         connection.sendall(begin)
-        for _ in range(600):
+        for _ in range(20 * PATIENCE):
             if part != "nothing":
                 connection.sendall(b"\0" if part == "body" else b"2")
             connection.settimeout(0.1)
@@ -521,7 +527,7 @@ def test_a_sender_that_drips_is_given_up(place, hurried, part):
     error, asked, seconds = outcome(place, script)
     assert error.code in {"STALLED", "LATE", None}
     assert asked < 10
-    assert seconds < 30
+    assert seconds < PATIENCE / 2
 
 
 def test_a_sender_that_breaks_off_again_and_again_is_given_up(place, hurried):
@@ -535,7 +541,7 @@ def test_a_sender_that_breaks_off_again_and_again_is_given_up(place, hurried):
     error, asked, seconds = outcome(place, script)
     assert error.code == "STALLED"
     assert asked > 3
-    assert seconds < 30
+    assert seconds < PATIENCE / 2
 
 
 def test_a_sender_of_one_row_at_a_time_uses_up_its_time(place, hurried):
@@ -552,7 +558,7 @@ def test_a_sender_of_one_row_at_a_time_uses_up_its_time(place, hurried):
 
     error, _, seconds = outcome(place, script, rows=200)
     assert error.code in {"STALLED", None}
-    assert seconds < 30
+    assert seconds < PATIENCE / 2
 
 
 def test_a_body_that_does_not_end_is_cut(place):

@@ -91,7 +91,7 @@ def test_over_a_connection_refusals_are_alike() -> None:
                     remote.refresh(_misused(owner, index))
                 heard.append(str(caught.value))
             here.shutdown(socket.SHUT_WR)
-            serving.join(10)
+            serving.join(300)
     assert heard[:2] == heard[2:]
 
 

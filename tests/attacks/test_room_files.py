@@ -188,10 +188,10 @@ def test_hostile_yaml_is_refused(text, words):
 def test_a_billion_laughs_costs_nothing():
     lines = ['a0: &a0 ["lol"]']
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(RoomError, match="anchors"):
         parse_room("\n".join(lines))
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_plain_words_are_text_and_numbers_are_numbers():

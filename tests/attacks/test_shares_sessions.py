@@ -25,7 +25,7 @@ from hitoku._core import SharesError, SharesListener
 
 RUN, OTHER_RUN = bytes(range(16)), bytes(16)
 PROGRAM, OTHER_PROGRAM = bytes(range(32)), bytes(32)
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -213,12 +213,16 @@ def test_a_crowd_that_waits_for_runs_that_never_begin_keeps_nobody_out(victim, s
 
 
 def test_the_oldest_of_a_crowd_is_dropped_first(victim):
-    first = socket.create_connection(("127.0.0.1", victim.listener.port), timeout=5.0)
+    first = socket.create_connection(("127.0.0.1", victim.listener.port), timeout=SECONDS)
     crowd = [
         socket.create_connection(("127.0.0.1", victim.listener.port), timeout=SECONDS) for _ in range(70)
     ]
     try:
-        assert first.recv(1) == b""  # else this waits into its own timeout
+        assert first.recv(1) == b""
+        time.sleep(1)
+        crowd[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):  # else all of them were dropped, for they were too slow
+            crowd[-1].recv(1)
     finally:
         wire.close_all([first, *crowd])
 
@@ -226,27 +230,30 @@ def test_the_oldest_of_a_crowd_is_dropped_first(victim):
 @pytest.mark.slow
 def test_a_handshake_has_a_limit_however_slowly_bytes_come(victim):
     """One byte a second keeps any timeout of a single read away."""
-    started = time.monotonic()
-    with (
-        socket.create_connection(("127.0.0.1", victim.listener.port), timeout=1.0) as plain,
-        suppress(OSError),
-    ):
-        for byte in b"\x16\x03\x01\x02\x00" + bytes(20):
-            plain.sendall(bytes([byte]))
-            with suppress(TimeoutError):
-                if plain.recv(1) == b"":
-                    break
-    assert 8 < time.monotonic() - started < 14
+    started, ended = time.monotonic(), False
+    with socket.create_connection(("127.0.0.1", victim.listener.port), timeout=1.0) as plain:
+        for byte in b"\x16\x03\x01\x02\x00" + bytes(120):
+            try:
+                plain.sendall(bytes([byte]))
+                ended = plain.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+            if ended:
+                break
+    assert ended
+    assert time.monotonic() - started > 8
 
 
 @pytest.mark.slow
 def test_a_connection_for_a_run_that_never_begins_is_closed(victim, servers):
     raw = victim.dial(servers[0])
-    raw.sock.settimeout(40)
+    raw.sock.settimeout(SECONDS)
     started = time.monotonic()
     raw.send(wire.HELLO, wire.hello(OTHER_RUN, PROGRAM, 0, 2))
     assert raw.ended() == "closed"
-    assert 15 < time.monotonic() - started < 30
+    assert time.monotonic() - started > 15
 
 
 def test_a_peer_that_comes_before_the_run_begins_waits_for_it(victim):
@@ -339,7 +346,7 @@ def test_a_wrong_proof_of_the_key_ends_the_job(victim, servers):
 
 def test_the_victim_says_nothing_of_the_run_before_the_member_is_known(victim, servers):
     """The first byte that a stranger gets is a refusal, never a hello."""
-    victim.waits(timeout=2.0)
+    victim.waits()
     raw = victim.dial(servers[3])
     assert "closed" in peek(raw)
     raw = victim.dial(servers[3])
@@ -459,18 +466,19 @@ def test_a_truncated_frame_ends_the_job(victim, part):
 
 
 def test_a_frame_that_comes_byte_by_byte_has_a_limit(victim):
-    job = victim.waits(timeout=2.0)
+    job = victim.waits(timeout=5.0, work=lambda party: party.relay(None, 1000))
     victim.joined(0)
     one = victim.joined(1)
-    started = time.monotonic()
+    sent = 0
     with suppress(OSError):
-        for byte in TEN + b"012345678":
+        for byte in wire.frames(bytes(1000)):  # takes three minutes
             one.sock.sendall(bytes([byte]))
-            time.sleep(0.4)
+            time.sleep(0.2)
             if job.done():
                 break
+            sent += 1
     assert refusal(job) == ("timeout", 1)
-    assert time.monotonic() - started < 10
+    assert sent < 1000
 
 
 def test_a_crowd_of_frames_nobody_asked_for_fills_no_memory(victim):
@@ -484,7 +492,7 @@ def test_a_crowd_of_frames_nobody_asked_for_fills_no_memory(victim):
     job = victim.waits(work=work)
     victim.joined(0)
     one = victim.joined(1)
-    one.sock.settimeout(1.0)
+    one.sock.settimeout(5.0)
     sent = 0
     block = wire.frames(bytes(1 << 20))
     with suppress(TimeoutError):

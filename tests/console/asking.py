@@ -71,14 +71,14 @@ class Served:
             node = NodeProcess(self.place.members[name].path, json_log(StringIO()), ready.set)
             thread = threading.Thread(target=node.run)
             thread.start()
-            assert ready.wait(60)
+            assert ready.wait(300)
             self._running[name] = (node, thread)
 
     def stop(self, *names: str) -> None:
         for name in names or tuple(self._running):
             node, thread = self._running.pop(name)
             node.stop()
-            thread.join(60)
+            thread.join(300)
             assert not thread.is_alive()
 
 

@@ -22,6 +22,7 @@ from tests.e2e.crosstab_world import (
     LED_BY_CLINIC,
     LED_BY_INSURER,
     OWNERS,
+    SECONDS,
     World,
     appears,
     serving,
@@ -47,7 +48,7 @@ class Page:
 
     def send(self, method: str, path: str, **fields: str) -> tuple[int, str, str]:
         """Status, where it leads, and the page."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
         headers = {"Cookie": f"{self.browser.site.cookie('session')}={self.browser.session}"}
         body = None
         if method == "POST":
@@ -77,11 +78,11 @@ class Page:
     def again(self, sql: str) -> Any:
         """Ask a question, and wait for its end."""
         ask, _ = self.ask(sql)
-        until_true(lambda: self.row(ask).state not in {"queued", "running"}, 120)
+        until_true(lambda: self.row(ask).state not in {"queued", "running"})
         return self.row(ask)
 
 
-def until_true(done: Callable[[], bool], seconds: float = 60) -> None:
+def until_true(done: Callable[[], bool], seconds: float = SECONDS) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end
@@ -96,7 +97,7 @@ def served(world: World):
     url = f"http://127.0.0.1:{port}"
     with path.open("a", encoding="utf-8") as file:
         file.write(f'\n[console]\nlisten = "127.0.0.1:{port}"\nurl = "{url}"\n')
-    world.nodes.stop("insurer")
+    world.stop("insurer")
     world.start("insurer")
     made = Page(world, "insurer", port)
     yield made
@@ -109,7 +110,10 @@ def test_a_node_that_ends_in_the_middle_notes_it(world, served, number):
     before = {name: set(world.charged(name)) for name in OWNERS}
     ask, where = served.ask(sql)
     until_true(lambda: len(json.loads(served.row(ask).phases)) >= 3)
-    world.nodes.stop("insurer", number)
+    if number == signal.SIGTERM:
+        world.stop("insurer")
+    else:
+        world.kill("insurer")
     after = served.row(ask)
     # Where a stop takes long, the other owner may notice it first, and say so: then there is an answer.
     assert after.state in ({"interrupted", "failed"} if number == signal.SIGTERM else {"running"})
@@ -174,7 +178,7 @@ def console(world: World):
     made.close()
 
 
-def until(asks, user, ask, done, seconds: float = 90):
+def until(asks, user, ask, done, seconds: float = SECONDS):
     """The question as soon as `done` says so."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

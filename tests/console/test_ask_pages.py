@@ -44,7 +44,7 @@ def anne(console):
 
 def ended(browser, where: str) -> str:
     """The page of a question at its end."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         page = browser.get(where)
         assert page.status_code == 200, page.text
@@ -203,7 +203,8 @@ def test_an_auditor_sees_what_was_asked_and_no_rows(console, where):
     carl = console.sign_in(May.AUDIT)
     page = html.unescape(carl.get(where).text)
     assert "GROUP BY p.manufacturer" in page
-    assert "BIG" not in page
+    # As a word: these three letters stand in one of 3,000 tokens against forged requests.
+    assert not re.search(r"(?<![\w-])BIG(?![\w-])", page)
     assert "shown to who asked" in page
     for end in ("/plot.json", "/export.csv"):
         assert carl.get(where + end).status_code == 404

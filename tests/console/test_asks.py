@@ -34,6 +34,8 @@ from hitoku.room.runs import Role
 
 ANNE, BERT = user("anne", May.ASK), user("bert", May.ASK)
 AUDITOR, BOTH = user("carl", May.AUDIT), user("dora", May.AUDIT, May.ASK)
+SECONDS = 300
+"""What takes as long as that hangs."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def room(served):
     return str(served.place.agreement.id)
 
 
-def wait(asks: Asks, ask: Ask, who=ANNE, seconds: float = 60) -> Any:
+def wait(asks: Asks, ask: Ask, who=ANNE, seconds: float = SECONDS) -> Any:
     """The question at its end."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -140,7 +142,7 @@ def test_what_is_no_question_is_not_written_down(asks, room):
 
 def over(asks: Asks, ask: Ask) -> None:
     """Wait until the thread of a question has let it go."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + SECONDS
     while asks.version(ask.id) is not None:
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -155,7 +157,7 @@ class Held:
 
         def held(handle, *arguments):
             self.inside.set()
-            assert self.go.wait(60)
+            assert self.go.wait(SECONDS)
             return went(handle, *arguments)
 
         monkeypatch.setattr(RoomHandle, "_go", held)
@@ -178,7 +180,7 @@ def hold(monkeypatch, phase: str) -> tuple[threading.Event, threading.Event]:
         before(self, name, total)
         if name == phase:
             reached.set()
-            assert go.wait(30)
+            assert go.wait(SECONDS)
 
     monkeypatch.setattr(following.Following, "phase", held)
     return reached, go
@@ -191,7 +193,7 @@ def test_the_same_question_of_the_command_line_is_not_taken_for_its_own(served, 
     first = asks_of(context(served.place))
     reached, go = hold(monkeypatch, "check")
     taken = first.ask(ANNE, room, sql)
-    assert reached.wait(30)
+    assert reached.wait(SECONDS)
     other = open_remote_room(served.place.members["airport"].path).ask(sql)
     if end == "cancelled":
         first.cancel(ANNE, taken.id)
@@ -208,7 +210,7 @@ def test_the_same_question_of_the_command_line_is_not_taken_for_its_own(served, 
 def test_one_that_is_given_up_before_it_began_costs_nothing(asks, room, monkeypatch):
     held = Held(monkeypatch)
     taken = asks.ask(ANNE, room, QUESTION.replace("AS delay", "AS later"))
-    assert held.inside.wait(30)
+    assert held.inside.wait(SECONDS)
     asks.cancel(ANNE, taken.id)
     held.go.set()
     ended = wait(asks, taken)
@@ -226,11 +228,11 @@ def test_one_that_is_given_up_at_the_consents_is_not_charged(asks, room, monkeyp
         phase(self, name, total)
         if name == "consent":
             reached.set()
-            assert go.wait(30)
+            assert go.wait(SECONDS)
 
     monkeypatch.setattr(following.Following, "phase", held)
     taken = asks.ask(ANNE, room, sql)
-    assert reached.wait(30)
+    assert reached.wait(SECONDS)
     asks.cancel(ANNE, taken.id)
     go.set()
     ended = wait(asks, taken)
@@ -279,7 +281,7 @@ def test_what_a_restart_cuts_off_is_noted_with_its_charge(served, room, monkeypa
     first = asks_of(context(served.place))
     held = Held(monkeypatch)
     early = first.ask(ANNE, room, QUESTION)
-    assert held.inside.wait(30)
+    assert held.inside.wait(SECONDS)
     first.close()
     found: Any = first.find(ANNE, early.id).ask
     assert (found.state, found.refusal["charge"]) == ("interrupted", "none")
@@ -298,7 +300,7 @@ def test_one_that_is_cut_off_while_it_runs_may_be_charged(served, room, monkeypa
     first = asks_of(context(served.place))
     reached, go = hold(monkeypatch, "run")
     taken = first.ask(ANNE, room, QUESTION.replace("AS delay", "AS cut_off"))
-    assert reached.wait(30)
+    assert reached.wait(SECONDS)
     first.close()
     found: Any = first.find(ANNE, taken.id).ask
     assert (found.state, found.refusal["charge"]) == ("interrupted", "open")
@@ -323,7 +325,7 @@ def test_two_that_were_cut_off_are_each_bound_to_their_own_run(served, room, mon
     both = []
     for _ in range(2):
         both.append(first.ask(ANNE, room, sql))
-        assert reached.wait(30)
+        assert reached.wait(SECONDS)
         reached.clear()
     first.close()
     cut = {first.find(ANNE, one.id).ask.run for one in both}
@@ -335,12 +337,12 @@ def test_two_that_were_cut_off_are_each_bound_to_their_own_run(served, room, mon
 
     def asked(handle, *_):
         left = iter(handle.cut_off)
-        met.wait(30)
+        met.wait(SECONDS)
         mine = [next(left)]
-        met.wait(30)
+        met.wait(SECONDS)
         mine += left
         taken.append(mine)
-        met.wait(30)
+        met.wait(SECONDS)
         raise PeerError("not today")
 
     with monkeypatch.context() as patch:

@@ -71,7 +71,7 @@ def key_of(world, party="adder"):
 
 def audited(world, key):
     world.post(f"/learning/{key}/audit", 303)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         page = world.client.get(f"/learning/{key}")
         if "refresh" not in page.headers:

@@ -54,7 +54,7 @@ def text_of(page: str) -> str:
 def done(world: World, answer: Any) -> str:
     """The page of a verification, when it has ended."""
     place = answer.headers["location"]
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         page = world.client.get(place)
         if "refresh" not in page.headers:

@@ -56,7 +56,7 @@ def scored(world, content):
     answer = world.client.post(f"{BASE}/score/scores", files=files)
     assert answer.status_code == 303, answer.text[:1500]
     place = answer.headers["location"]
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         page = world.client.get(place)
         if "refresh" not in page.headers:

@@ -48,7 +48,7 @@ def agreement(console: Console) -> Any:
 
 def checked(browser: Any, path: str, **more: Any) -> str:
     """The part of the page about a check of a table, when the check has ended."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         part = browser.get(path, **more).text
         if "hx-get" not in part:

@@ -26,7 +26,7 @@ from hitoku.room.directory import MemberDirectory
 
 __all__ = ["Company", "until"]
 
-SECONDS = 30
+SECONDS = 180
 
 
 class Company:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from tests.e2e.nodes import free_ports, hitoku
+from tests.e2e.nodes import SECONDS, free_ports, hitoku
 
 WIDTH, HEIGHT = 1200, 800
 MOST_BYTES = 300 * 1024
@@ -91,7 +91,7 @@ class Node:
         added = subprocess.run(
             [sys.executable, "-m", "hitoku.cli.main", "user", "add", str(self.directory), self.user,
              *abilities],
-            input=PASSWORD + "\n", capture_output=True, text=True, timeout=60, check=False,
+            input=PASSWORD + "\n", capture_output=True, text=True, timeout=SECONDS, check=False,
         )  # fmt: skip
         assert added.returncode == 0, added.stderr
         self.url = f"http://{console}"
@@ -102,7 +102,7 @@ class Node:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hitoku.cli.main", "node", "serve", str(self.directory)], stderr=log
             )
-        until = time.monotonic() + 90
+        until = time.monotonic() + SECONDS
         while True:
             try:
                 assert httpx.get(f"{self.url}/login", trust_env=False).status_code == 200
@@ -118,7 +118,7 @@ class Node:
             return
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(60)
+            self.process.wait(SECONDS)
         finally:
             self.process.kill()
 

@@ -92,7 +92,7 @@ class Proxy:
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self.serve()), daemon=True)
         self._thread.start()
-        if not self._ready.wait(10):
+        if not self._ready.wait(60):
             raise RuntimeError("the proxy does not start")
         return self
 
@@ -100,7 +100,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def drop(self) -> None:
         """Break all connections now; from any thread."""
@@ -133,6 +133,7 @@ class Proxy:
         self.drops += bool(self._writers)
         for writer in tuple(self._writers):
             _reset(writer)
+        self._writers.clear()  # none is broken twice
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -69,6 +69,8 @@ PAGES = (
     "/rooms/{room}/budgets", "/rooms/{room}/ledger", "/rooms/{room}/attestation", "/rooms/{room}/models",
     "/rooms/{room}/templates", "/jobs", "/learning", "/audit", "/users", "/account",
 )  # fmt: skip
+_HANGS = 600
+"""Seconds."""
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 _CONSOLE = """
 [console]
@@ -187,7 +189,7 @@ class Person(threading.Thread):
         all_in: threading.Barrier,
     ) -> None:  # fmt: skip
         super().__init__(name=f"{member}/{name}", daemon=True)
-        self._dice = random.Random(seed)
+        self._dice, self._number = random.Random(seed), seed
         self._who, self._url, self._token, self._room, self._seen = name, url, token, room, seen
         self._all_in = all_in
         self._asks = member != "host"
@@ -195,17 +197,20 @@ class Person(threading.Thread):
 
     def run(self) -> None:
         """Until `over`."""
-        browser = httpx.Client(base_url=self._url, trust_env=False, timeout=60)
+        browser = httpx.Client(base_url=self._url, trust_env=False, timeout=_HANGS)
         acts = ACTS if self._asks else {act: ACTS[act] for act in ("look", "records", "again")}
         try:
             with browser, connect(self._url, token=self._token) as program:
                 room = program.room(self._room)
                 self._sign_in(browser)
-                self._all_in.wait(300)
-                while not self.over.wait(self._dice.uniform(0.2, 2.0)):
-                    act = self._dice.choices(list(acts), list(acts.values()))[0]
+                self._all_in.wait(_HANGS)
+                act = list(acts)[self._number % len(acts)]  # each is done, however slow the machine is
+                while True:
                     with self._seen.doing(self.name, act):
                         self._act(act, browser, room)
+                    if self.over.wait(self._dice.uniform(0.2, 2.0)):
+                        break
+                    act = self._dice.choices(list(acts), list(acts.values()))[0]
         except Exception as error:
             self._seen.wrong.append(f"{self.name}: ended: {type(error).__name__}: {error}"[:400])
             self._seen.stopped = True
@@ -276,13 +281,13 @@ def soak(path: Path, seconds: float, every: float = 10.0) -> Seen:
         for person in people:
             person.start()
         with suppress(threading.BrokenBarrierError):  # who could not sign in has said why
-            all_in.wait(300)
+            all_in.wait(_HANGS)
         seen.began = time.monotonic()
         _wait(nodes, seen, every, path / "soak.jsonl")
         for person in people:
             person.over.set()
         for person in people:
-            person.join(120)
+            person.join(_HANGS)
             if person.is_alive():
                 seen.wrong.append(f"{person.name}: still waits")
         for name in tuple(nodes.processes):

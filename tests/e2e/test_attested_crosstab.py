@@ -153,7 +153,7 @@ def test_the_demo_under_software_tpms(tmp_path: Path) -> None:
     words = ["demo", "crosstab", "--attested", "--people", "2000", "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", *words],
-        capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=1200, cwd=tmp_path,
     )  # fmt: skip
     if done.returncode and "namespaces" in done.stderr:
         pytest.skip(f"this system gives no {NAMESPACES}")

@@ -18,7 +18,7 @@ import pytest
 from tests.e2e.browsers import chromium
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-SECONDS = 120
+SECONDS = 300
 
 
 @pytest.fixture

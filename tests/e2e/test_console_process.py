@@ -12,7 +12,7 @@ import time
 
 import httpx
 import pytest
-from tests.e2e.nodes import free_ports, hitoku
+from tests.e2e.nodes import SECONDS, free_ports, hitoku
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ class Process:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "hitoku.cli.main", "node", "serve", str(directory)], stderr=self.log
         )
-        until = time.monotonic() + 90
+        until = time.monotonic() + SECONDS
         while True:
             try:
                 assert httpx.get(f"{url}/login", trust_env=False).status_code == 200
@@ -43,7 +43,7 @@ class Process:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.code = self.process.wait(60)
+            self.code = self.process.wait(SECONDS)
         finally:
             self.process.kill()
             self.log.close()
@@ -61,10 +61,10 @@ def test_sessions_survive_a_restart_in_order_and_logs_hold_no_secret(tmp_path):
     added = subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", "user", "add", str(directory), "anne",
          "--ability", "administer"],
-        input=PASSWORD + "\n", capture_output=True, text=True, timeout=60, check=False,
+        input=PASSWORD + "\n", capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert added.returncode == 0, added.stderr
-    with httpx.Client(base_url=url, trust_env=False) as browser:
+    with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as browser:
         with Process(directory, log, url) as first:
             assert browser.get("/").status_code == 303
             token = re.search(r'name="csrf" value="([^"]+)"', browser.get("/login").text)

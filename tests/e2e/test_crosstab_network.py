@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 DELAY, MBIT = 50, 100
 SEED = 5
+MOST_BREAKS = 60
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,12 @@ def test_connections_that_break_at_random_change_nothing(
     asking = Asking(world, sql, me)
     run = new_run(world, before, asking.going)
     assert run is not None, asking.end()
-    while asking.going():
+    breaks = 0
+    # Until it has an answer, but not for ever: a busy machine carries little between two breaks.
+    while asking.going() and breaks < MOST_BREAKS:
         time.sleep(chance.expovariate(3))
         proxies[chance.choice(OWNERS)].drop()
+        breaks += 1
     answer = asking.end()
     assert isinstance(answer, Answer), answer
     world.check(answer, sql)

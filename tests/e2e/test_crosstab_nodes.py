@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import signal
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
@@ -204,7 +203,7 @@ def test_a_node_that_is_stopped_in_order_goes_on_when_it_is_back(world: World, v
     fresh = new_run(world, before, asking.going)
     assert fresh is not None
     assert appears(world.path / victim / "runs" / fresh / "terms", asking.going)
-    world.nodes.stop(victim, signal.SIGTERM)
+    world.stop(victim)
     world.start(victim)
     answer = asking.end()
     assert isinstance(answer, Answer), answer

@@ -24,7 +24,7 @@ def demo(tmp_path_factory):
     place = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", "demo", "enclave", "--json"],
-        capture_output=True, text=True, check=False, timeout=600, cwd=place,
+        capture_output=True, text=True, check=False, timeout=1800, cwd=place,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return place / "demo-enclave", json.loads(done.stdout), done.stderr

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 WORKER = Path(__file__).with_name("load_worker.py")
 ASKERS = ("airport", "registry", "agency", "insurer")
 QUESTIONS = 50
-SECONDS = 560
+SECONDS = 1800
 CASES = {"few": (2, 8, "1e-12", 10), "some": (5, 16, "1e-6", 11), "most": (10, 12, "1e-6", 15)}
 """Accounts: how many questions each pays, of how many asked at once; its delta and its users' noise."""
 JOINED = {"airport": (5, "1e-5"), "registry": (2, "1e-12")}

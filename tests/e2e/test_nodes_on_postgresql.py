@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.conftest import QUESTION, REFUSED, fill, make_place
-from tests.e2e.nodes import Nodes, hitoku
+from tests.e2e.nodes import SECONDS, Nodes, hitoku
 from tests.e2e.test_restored_node import OTHER, ask
 from tests.postgresql import PASSWORD, Server, server
 
@@ -59,7 +59,7 @@ def test_a_question_end_to_end_and_across_a_restart(postgresql, tmp_path, monkey
         time.sleep(1)
         postgresql.stop()
         postgresql.start()
-        thread.join(120)
+        thread.join(SECONDS)
         assert len(asked) == 3
         again = ask(place, QUESTION)  # given again, byte for byte
         assert again.to_dict()["rows"] == first.to_dict()["rows"]

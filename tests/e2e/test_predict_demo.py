@@ -20,7 +20,7 @@ def demo(place, *arguments):
     pytest.importorskip("xgboost", reason="needs the extra inference")
     return subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", "demo", "predict", "--json", *arguments],
-        capture_output=True, text=True, check=False, timeout=500, cwd=place,
+        capture_output=True, text=True, check=False, timeout=1800, cwd=place,
     )  # fmt: skip
 
 

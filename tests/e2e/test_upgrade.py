@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 from tests.conftest import QUESTION, Place, fill, make_place
-from tests.e2e.crosstab_world import OWNERS, Asking, World, appears, new_run, serving
-from tests.e2e.nodes import Nodes
+from tests.e2e.crosstab_world import OWNERS, Asking, appears, new_run, serving
+from tests.e2e.nodes import SECONDS, Nodes
 from tests.e2e.releases import NEXT_SCHEMA, Release, released
 from tests.e2e.test_load import account, cost, noised
-from tests.e2e.test_nodes import _engines
+from tests.e2e.test_nodes import _working
 from tests.postgresql import PASSWORD, Server, server
 
 import hitoku
@@ -65,13 +65,13 @@ def said(release: Release | None, *words: object) -> subprocess.CompletedProcess
     more = {} if release is None else release.environment
     return subprocess.run(
         [sys.executable, "-m", "hitoku.cli.main", *map(str, words)],
-        capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **more},
+        capture_output=True, text=True, check=False, timeout=SECONDS, env={**os.environ, **more},
     )  # fmt: skip
 
 
 def serves(nodes: Nodes, name: str) -> None:
     """Wait until a node says that it serves: before, it takes connections, and a signal ends it at once."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + SECONDS
     while not any(line.get("event") == "serving" for line in nodes.lines(name)):
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -82,7 +82,7 @@ def looked(release: Release | None, place: Path) -> dict[str, Any]:
     more = {} if release is None else release.environment
     done = subprocess.run(
         [sys.executable, str(WORKER), str(place)],
-        capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **more},
+        capture_output=True, text=True, check=False, timeout=SECONDS, env={**os.environ, **more},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -91,15 +91,6 @@ def looked(release: Release | None, place: Path) -> dict[str, Any]:
 
 
 # --- a job of several phases ---
-
-
-def stopped_in_order(world: World, name: str) -> None:
-    """As a supervisor stops it, and without the patience of `Nodes.stop`, which kills in the end."""
-    process = world.nodes.processes.pop(name)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
-    assert process.stdin is not None
-    process.stdin.close()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +110,12 @@ def test_a_job_goes_on_across_an_upgrade(tmp_path, newer, victim, sender, file):
         run = new_run(world, before, asking.going)
         assert run is not None, asking.end()
         assert appears(world.path / sender / "runs" / run / file, asking.going)
-        stopped_in_order(world, victim)
+        other = world.nodes.processes[sender].pid
+        os.kill(other, signal.SIGSTOP)  # the run cannot come to its end before it is cut off
+        try:
+            assert world.stop(victim) == 0
+        finally:
+            os.kill(other, signal.SIGCONT)
         assert world.jobs(victim)[run].state is JobState.OPEN, "it had ended before it was cut off"
         with pytest.MonkeyPatch.context() as patch:
             for name, value in newer.environment.items():
@@ -129,7 +125,7 @@ def test_a_job_goes_on_across_an_upgrade(tmp_path, newer, victim, sender, file):
         assert isinstance(answer, Answer), answer
         assert answer.run == run
         world.check(answer)
-        until = time.monotonic() + 60
+        until = time.monotonic() + SECONDS
         while any((found := looked(newer, tmp_path))[name]["jobs"] != {run: "done"} for name in OWNERS):
             assert time.monotonic() < until, found
             time.sleep(0.2)
@@ -226,21 +222,21 @@ def test_a_question_has_its_answer_while_its_host_and_an_owner_are_upgraded(
         nodes.start()
         asking = threading.Thread(target=ask)
         asking.start()
-        until = time.monotonic() + 60
-        while not (engines := _engines(nodes)):
+        until = time.monotonic() + SECONDS
+        while not (engines := _working(nodes)):
             assert time.monotonic() < until
-            time.sleep(0.002)
+            time.sleep(0.001)
         # The engine is held by a signal, so that the run is under way for sure.
-        os.kill(int(engines[0].name), signal.SIGSTOP)
+        os.kill(engines[0], signal.SIGSTOP)
         assert nodes.stop("registry") == 0
         host = nodes.processes["host"]
         host.send_signal(signal.SIGTERM)
         time.sleep(1)
         assert host.poll() is None, "it did not wait for what ran"
         assert not found
-        os.kill(int(engines[0].name), signal.SIGCONT)
-        assert host.wait(60) == 0
-        asking.join(60)
+        os.kill(engines[0], signal.SIGCONT)
+        assert host.wait(SECONDS) == 0
+        asking.join(SECONDS)
         (answer,) = found
         assert isinstance(answer, Answer), answer
         nodes.more = newer.environment

@@ -45,7 +45,7 @@ def hitoku(command: str, where: Path, code: int = 0) -> str:
     line = re.sub(r"^hitoku\b", str(script), command)
     env = {**os.environ, "C3R_SHARED_SECRET": SECRET, "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run(
-        ["bash", "-c", line], cwd=where, env=env, capture_output=True, text=True, timeout=300
+        ["bash", "-c", line], cwd=where, env=env, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == code, f"{command}\nexits {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

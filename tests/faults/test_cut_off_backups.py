@@ -45,7 +45,7 @@ def _run_cut(member: MemberDirectory, folder: Path, step: str) -> None:
         target=_cut, args=(str(member.path), str(folder), step)
     )
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == -signal.SIGKILL
 
 

@@ -154,7 +154,7 @@ def test_a_process_whose_files_may_not_grow_is_told(tmp_path):
         target=_limited, args=(str(member.path), room.model_dump_json())
     )
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0
     records = member.records(str(place.agreement.id), FakeClock())
     size = records.ledger.size()

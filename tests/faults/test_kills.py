@@ -61,7 +61,7 @@ def test_a_killed_transaction_leaves_nothing(request, tmp_path, kind, step):
         target=_dies, args=(str(member.path), room.model_dump_json(), step)
     )
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == -signal.SIGKILL
     states = {number: records.state(run(number).id, Role.OWNER) for number in (1, 2, 3)}
     after = RunState.COMMITTED if step == "commit" else RunState.RESERVED

@@ -2,7 +2,7 @@
 """A member's process for the tests of the Flower runtime: one line of JSON in, then it serves.
 
 A request is a word and a rest: ``echo`` sends the rest back, ``process`` this process's number, ``raise``
-fails, ``sleep`` waits so many seconds and answers.
+fails, ``wait`` answers when there is a file of that name.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def handle(body: bytes) -> bytes:
     word, _, rest = body.partition(b" ")
     if word == b"raise":
         raise ValueError("as the test wants it")
-    if word == b"sleep":
-        time.sleep(float(rest))
+    while word == b"wait" and not Path(os.fsdecode(rest)).exists():
+        time.sleep(0.05)
     return str(os.getpid()).encode() if word == b"process" else rest
 
 

@@ -22,10 +22,10 @@ def main() -> None:
     with serve(Path(settings["folder"]), settings["publics"], settings["context"].encode()) as served:
         say(f"{served.address} {served.process_id}")
         while True:
-            members = served.fleet.wait(settings["members"], 60)
-            replies = served.fleet.ask(dict.fromkeys(members, b"echo here"), 60)
+            members = served.fleet.wait(settings["members"], 300)
+            replies = served.fleet.ask(dict.fromkeys(members, b"echo here"), 300)
             say(",".join(sorted(replies)))
-            time.sleep(60)
+            time.sleep(600)
     os._exit(0)
 
 

@@ -32,6 +32,8 @@ pytestmark = [
 
 HERE = Path(__file__).parent
 CONTEXT = "plan and run"
+SECONDS = 300
+"""What takes as long as that hangs."""
 NAMES = ("chiba", "kobe", "横浜")
 
 
@@ -58,7 +60,7 @@ class Banks:
             "member": name,
             "key": base64.b64encode(self.keys[name].private_bytes_raw()).decode(),
             "context": CONTEXT,
-            "patience": 60,
+            "patience": SECONDS,
         } | other
         return self._run("flower_member.py", settings)
 
@@ -117,7 +119,7 @@ def banks(world: tuple[Banks, Served], tmp_path: Path) -> Iterator[Banks]:
             with suppress(OSError):
                 if pipe is not None:
                     pipe.close()
-    assert until(30, lambda: world[1].fleet.members == ())
+    assert until(SECONDS, lambda: world[1].fleet.members == ())
 
 
 def alive(process: int) -> bool:
@@ -125,7 +127,9 @@ def alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    with suppress(OSError):  # it ends while we look
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    return False
 
 
 def until(seconds: float, true: object) -> bool:
@@ -143,16 +147,20 @@ def test_members_answer_and_hear_the_end(banks: Banks) -> None:
     with serve(banks.folder / "server", banks.publics, CONTEXT.encode()) as served:
         names = NAMES
         running = [banks.start(name, served.address, served.certificate) for name in names]
-        assert served.fleet.wait(3, 60) == names
+        assert served.fleet.wait(3, SECONDS) == names
         for size in (0, 1, 800_000, 12_000_000):
             bodies = {name: os.urandom(size) for name in names}
             replies = served.fleet.ask({name: b"echo " + body for name, body in bodies.items()}, 120)
             assert replies == bodies
-        some = {"chiba": b"raise", "kobe": b"sleep 6", "横浜": b"echo here", "nobody": b"echo x"}
-        assert served.fleet.ask(some, 3) == {"横浜": b"here"}
-        assert served.fleet.ask(dict.fromkeys(names, b"echo again"), 60) == dict.fromkeys(names, b"again")
+        late = banks.folder / "late"
+        wait = b"wait " + bytes(late)
+        some = {"chiba": b"raise", "kobe": wait, "横浜": b"echo here", "nobody": b"echo x"}
+        assert served.fleet.ask(some, 15) == {"横浜": b"here"}
+        late.touch()
+        again = dict.fromkeys(names, b"echo again")
+        assert served.fleet.ask(again, SECONDS) == dict.fromkeys(names, b"again")
         link = served.process_id
-    assert [process.wait(20) for process in running] == [0, 0, 0]
+    assert [process.wait(SECONDS) for process in running] == [0, 0, 0]
     assert [said(process) for process in running] == ["ended"] * 3
     assert not alive(link)
 
@@ -160,26 +168,27 @@ def test_members_answer_and_hear_the_end(banks: Banks) -> None:
 def test_a_killed_bank_is_absent_and_joins_again(banks: Banks, served: Served) -> None:
     names = NAMES
     running = {name: banks.start(name, served.address, served.certificate) for name in names}
-    assert served.fleet.wait(3, 60) == names
+    assert served.fleet.wait(3, SECONDS) == names
     began = time.monotonic()
     running["kobe"].kill()
-    replies = served.fleet.ask(dict.fromkeys(names, b"echo still"), 300)
+    replies = served.fleet.ask(dict.fromkeys(names, b"echo still"), 4 * SECONDS)
     assert replies == {"chiba": b"still", "横浜": b"still"}
-    assert time.monotonic() - began < 200  # its death was noticed: not all of the time was waited for
+    assert time.monotonic() - began < 3 * SECONDS  # its death was noticed: not all of the time was waited for
     assert served.fleet.members == ("chiba", "横浜")
     again = banks.start("kobe", served.address, served.certificate)
-    assert served.fleet.wait(3, 60) == names
-    replies = served.fleet.ask(dict.fromkeys(names, b"process"), 60)
+    assert served.fleet.wait(3, SECONDS) == names
+    replies = served.fleet.ask(dict.fromkeys(names, b"process"), SECONDS)
     assert replies["kobe"] == str(again.pid).encode()
 
 
 def test_a_bank_that_starts_twice_keeps_the_newer(banks: Banks, served: Served) -> None:
     first = banks.start("kobe", served.address, served.certificate)
-    assert served.fleet.wait(1, 60) == ("kobe",)
+    assert served.fleet.wait(1, SECONDS) == ("kobe",)
     second = banks.start("kobe", served.address, served.certificate)
-    assert first.wait(60) == 8
+    assert first.wait(SECONDS) == 8
     assert said(first).startswith("REPLACED")
-    assert until(10, lambda: served.fleet.ask({"kobe": b"process"}, 10) == {"kobe": str(second.pid).encode()})
+    newer = {"kobe": str(second.pid).encode()}
+    assert until(SECONDS, lambda: served.fleet.ask({"kobe": b"process"}, 10) == newer)
 
 
 def test_a_killed_server_comes_back_on_the_same_folder(banks: Banks) -> None:
@@ -191,7 +200,7 @@ def test_a_killed_server_comes_back_on_the_same_folder(banks: Banks) -> None:
     assert said(first) == "chiba,kobe,横浜"
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert until(15, lambda: not alive(int(link)))
+    assert until(SECONDS, lambda: not alive(int(link)))
     second = banks.server()
     again, other = said(second).split()
     assert again == address
@@ -214,7 +223,7 @@ def test_strangers_are_not_let_in(banks: Banks, served: Served, wrong: str) -> N
         with serve(banks.folder / "another", banks.publics, CONTEXT.encode()) as another:
             certificate = another.certificate
     process = banks.start("kobe", served.address, certificate, **other)
-    assert process.wait(60) == 8
+    assert process.wait(SECONDS) == 8
     assert said(process).startswith("CERTIFICATE" if wrong == "certificate" else "REFUSED")
     assert served.fleet.members == ()
 
@@ -244,8 +253,8 @@ def test_nothing_is_written_outside_the_folder(banks: Banks, monkeypatch: pytest
     monkeypatch.setenv("HOME", str(home))
     with serve(banks.folder / "server", banks.publics, CONTEXT.encode()) as served:
         banks.start("kobe", served.address, served.certificate)
-        assert served.fleet.wait(1, 60) == ("kobe",)
-        assert served.fleet.ask({"kobe": b"echo x"}, 60) == {"kobe": b"x"}
+        assert served.fleet.wait(1, SECONDS) == ("kobe",)
+        assert served.fleet.ask({"kobe": b"echo x"}, SECONDS) == {"kobe": b"x"}
         assert (banks.folder / "server" / "server.key").stat().st_mode & 0o077 == 0
     assert list(home.rglob("*")) == []
 

@@ -363,7 +363,11 @@ def _pytest(tests: Sequence[str], temporary: Path, root: Path, plugin: object, *
 
     # The same examples every time, none remembered, none made small: a failure is all that is asked for.
     settings.register_profile(
-        "mutation", derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+        "mutation",
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
     )
     settings.load_profile("mutation")
     os.chdir(root)

@@ -70,7 +70,7 @@ def call(case, world, token, asked):
             if name in parameters and isinstance(parameters[name], str):
                 parameters[name] = value
     headers = {"Authorization": f"Bearer {token}"}
-    case.call_and_validate(base_url=world.url, headers=headers, checks=CHECKS, timeout=60)
+    case.call_and_validate(base_url=world.url, headers=headers, checks=CHECKS, timeout=300)
 
 
 @SCHEMA.parametrize()
@@ -92,7 +92,7 @@ def test_the_file_is_up_to_date():
 
 
 def test_the_node_serves_the_same(world):
-    served = httpx.get(f"{world.url}{PREFIX}/openapi.json", trust_env=False).json()
+    served = httpx.get(f"{world.url}{PREFIX}/openapi.json", trust_env=False, timeout=300).json()
     assert served == DOCUMENT
 
 
@@ -122,7 +122,7 @@ def test_the_node_serves_the_same(world):
 def test_wrong_bodies_and_numbers_are_refused(world, tester, method, path, body):
     headers = {"Authorization": f"Bearer {tester}"}
     where = f"{world.url}{PREFIX}/rooms/{world.room}/{path}"
-    answer = httpx.request(method, where, json=body, headers=headers, trust_env=False)
+    answer = httpx.request(method, where, json=body, headers=headers, trust_env=False, timeout=300)
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert (error["error"], error["code"]) == ("InputError", "INVALID")
@@ -132,7 +132,7 @@ def test_wrong_bodies_and_numbers_are_refused(world, tester, method, path, body)
 
 def test_other_methods_are_refused_with_those_that_are_allowed(world, tester):
     headers = {"Authorization": f"Bearer {tester}"}
-    with httpx.Client(base_url=world.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=world.url, headers=headers, trust_env=False, timeout=300) as client:
         for path, methods in DOCUMENT["paths"].items():
             where = path.format(room=world.room, ask="0" * 32, seq=0, model="none")
             for method in {"GET", "POST", "DELETE"} - {m.upper() for m in methods}:

@@ -76,6 +76,6 @@ def test_the_commands_run(place, world, monkeypatch, capsys):
     assert made.startswith("hitoku_")
     env = {**os.environ, "HITOKU_TOKEN": made}
     done = subprocess.run(
-        ["bash", "-c", place(shell[1])], env=env, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "-c", place(shell[1])], env=env, capture_output=True, text=True, timeout=300, check=True
     )
     assert '"name":"Test room"' in done.stdout

@@ -62,11 +62,11 @@ class World:
         self.node = NodeProcess(path, json_log(self.log), ready.set, services=(console,))
         self.thread = threading.Thread(target=self.node.run)
         self.thread.start()
-        assert ready.wait(60)
+        assert ready.wait(300)
 
     def stop_airport(self) -> None:
         self.node.stop()
-        self.thread.join(60)
+        self.thread.join(300)
         assert not self.thread.is_alive()
 
     def stop(self) -> None:

@@ -4,10 +4,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from tests.attacks.budget_world import JOINED, NOISED, noised
 from tests.conftest import fill
+
+from hitoku.ports import SystemClock
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch):
+    """No day ends while questions of it are counted."""
+    now = datetime.now(UTC)
+    off = now.replace(hour=12) - now
+    monkeypatch.setattr(SystemClock, "now", lambda _: datetime.now(UTC) + off)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ class Processes:
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
-    def wait(self, until, seconds=180):
+    def wait(self, until, seconds=900):
         end = time.monotonic() + seconds
         while not until():
             for name, process in self.started.items():
@@ -77,11 +77,11 @@ class Processes:
 
     def end(self):
         """The server's report, after all processes ended as they should."""
-        out, err = self.started["adder"].communicate(timeout=300)
+        out, err = self.started["adder"].communicate(timeout=1200)
         assert self.started["adder"].returncode == 0, out + err
         report = json.loads(out)
         for name in BANKS:
-            out, err = self.started[name].communicate(timeout=60)
+            out, err = self.started[name].communicate(timeout=300)
             assert self.started[name].returncode == 0, (name, err)
             assert json.loads(out)["ended"]["model"] == report["model"]
         return report
@@ -89,7 +89,7 @@ class Processes:
     def audit(self, run):
         folders = [p for name in BANKS for p in ("--bank", self.path / name / "learning" / run)]
         command = [*COMMAND, "audit", str(self.run), *map(str, folders), "--json"]
-        made = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        made = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert made.returncode == 0, made.stdout + made.stderr
         return json.loads(made.stdout)
 

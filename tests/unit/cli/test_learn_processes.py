@@ -34,7 +34,7 @@ def test_five_banks_and_a_server(tmp_path):
             delimiter=",", header="x0,x1,x2,fraud", comments="", fmt="%.7g",
         )  # fmt: skip
     plan, run = tmp_path / "plan.json", tmp_path / "run"
-    place.signed(place.plan(aggregation={"transcript": "full", "seconds": 60})).save(plan)
+    place.signed(place.plan(aggregation={"transcript": "full", "seconds": 300})).save(plan)
     assert SHORT["model"]["trees"] == 4
 
     processes = []
@@ -43,7 +43,7 @@ def test_five_banks_and_a_server(tmp_path):
             "run", plan, "--member", tmp_path / "adder", "--room", tmp_path, "--out", run, "--json"
         )
         processes.append(server)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while not (run / "server.json").exists():
             assert server.poll() is None, server.communicate()
             assert time.monotonic() < until
@@ -56,13 +56,13 @@ def test_five_banks_and_a_server(tmp_path):
                     "--server", run / "server.json", "--json",
                 )
             )  # fmt: skip
-        out, err = server.communicate(timeout=300)
+        out, err = server.communicate(timeout=1200)
         assert server.returncode == 0, err
         report = json.loads(out)
         assert report["steps"] == 4
         assert report["delivered"] == list(BANKS)
         for name, process in zip(BANKS, processes[1:], strict=True):
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=300)
             assert process.returncode == 0, err
             assert json.loads(out) == {
                 "member": name,
@@ -76,6 +76,6 @@ def test_five_banks_and_a_server(tmp_path):
 
     folders = [p for name in BANKS for p in ("--bank", tmp_path / name / "learning" / report["run"])]
     checked = start("audit", run, *folders, "--json")
-    out, err = checked.communicate(timeout=120)
+    out, err = checked.communicate(timeout=600)
     assert checked.returncode == 0, out + err
     assert json.loads(out)["facts"]["replayed"] is True

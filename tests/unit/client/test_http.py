@@ -12,6 +12,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def server(answer, context=None):
     finally:
         made.shutdown()
         made.server_close()
-        thread.join(10)
+        thread.join(300)
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def test_what_is_no_json_is_a_peer_error(body):
 def test_one_that_is_busy_is_asked_again_when_it_says(monkeypatch):
     pauses: list[float] = []
     answers = iter([(429, "7"), (503, None), (200, None)])
-    monkeypatch.setattr("hitoku.client.http.time.sleep", pauses.append)
+    monkeypatch.setattr("hitoku.client.http.time", SimpleNamespace(sleep=pauses.append))
 
     def answer(handler):
         status, again = next(answers)
@@ -113,7 +114,7 @@ def test_one_that_is_busy_is_asked_again_when_it_says(monkeypatch):
 
 
 def test_one_that_says_to_wait_for_long_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("hitoku.client.http.time.sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr("hitoku.client.http.time", SimpleNamespace(sleep=lambda _: pytest.fail("it waits")))
     body = b'{"error": {"error": "LimitError", "code": "LIMIT", "message": "later"}}'
     made_up = server(lambda h: say(h, 429, body, **{"retry-after": "3600"}))
     with made_up as (url, seen), door(url) as made, pytest.raises(LimitError, match="later"):

@@ -118,9 +118,9 @@ def test_our_header_pattern_is_the_formats(text):
 
 
 def test_hostile_headers_take_no_time():
-    began = time.monotonic()
+    began = time.process_time()  # on a busy machine 0.1 s go by without any work
     assert header_problem("a" * 127 + "!")
-    assert time.monotonic() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 def test_a_plan_lists_all_that_does_not_fit():

@@ -29,7 +29,7 @@ def context() -> Any:
 
 
 def ended(context, identity):
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while (task := background.task_of(context, "learning", "room", identity)).state == "running":
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -41,7 +41,7 @@ def test_a_task_that_was_read_stays_as_it_was_read(context):
 
     def work(task):
         task.phase = "begun"
-        assert go.wait(30)
+        assert go.wait(120)
         return [1, 2]
 
     identity = background.start(context, USER, "learning", "room", work).id

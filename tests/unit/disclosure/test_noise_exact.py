@@ -224,17 +224,17 @@ def test_waiting_ends_when_all_is_drawn() -> None:
     class Slow(Counted):
         def _draw(self, scale: int, count: int) -> list[int]:
             started.set()
-            assert allowed.wait(10)
+            assert allowed.wait(120)
             return super()._draw(scale, count)
 
     source = Slow((5, 7), ahead=600)
     waiting = threading.Thread(target=source.wait)
     try:
         waiting.start()
-        assert started.wait(10)
+        assert started.wait(120)
         assert waiting.is_alive()  # it cannot have ended: nothing was drawn
         allowed.set()
-        waiting.join(10)
+        waiting.join(120)
         assert not waiting.is_alive()
         assert len(source.drawn) == 4
     finally:
@@ -265,12 +265,12 @@ def test_after_the_end_nothing_more_is_drawn_and_what_waits_is_given_up() -> Non
     class Slow(Counted):
         def _draw(self, scale: int, count: int) -> list[int]:
             started.release()
-            assert allowed.wait(10)
+            assert allowed.wait(120)
             return super()._draw(scale, count)
 
     source = Slow((5,), ahead=512 * 6)
-    assert started.acquire(timeout=10)
-    assert started.acquire(timeout=10)  # two at a time
+    assert started.acquire(timeout=120)
+    assert started.acquire(timeout=120)  # two at a time
     assert not started.acquire(timeout=0.05)
     source.close()  # does not wait for the two that run
     assert sum(future.running() for future in source._made[5]) == 2

@@ -150,10 +150,9 @@ def right(place: Path, rows: int) -> bool:
 def test_a_cluster_whose_workers_are_killed(place: Path, start: Callable[..., subprocess.Popen[str]]) -> None:
     rows = 4_000
     process = start("local-cluster[2,1,1024]", rows)
-    wait_for(lambda: done(place))
+    wait_for(lambda: done(place) and len(commands(process.pid, "CoarseGrainedExecutorBackend")) == 2)
     first = done(place)
     executors = commands(process.pid, "CoarseGrainedExecutorBackend")
-    assert len(executors) == 2
     end(executors[0])
     wait_for(lambda: len(done(place)) > len(first) + 2 or process.poll() is not None)
     # A Python process beneath the other one, too.

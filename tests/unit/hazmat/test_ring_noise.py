@@ -165,7 +165,9 @@ def test_key_switching_and_rescaling_alone(ckks):
             for operand, parts in ((x, 2), (square, 3)):
                 whole = ring_noise.coefficients(ckks.secret.decrypt(operand)) / q
                 found = ring_noise.coefficients(ckks.secret.decrypt(ring.rescale(operand))) - whole
-                within(found, ring_noise.rescale(params, NONE, level, parts), 1.1)
+                # How large s^2 is differs from key to key: by 2.4 % (standard deviation), skewed to the
+                # right. Its square counts double: an estimate that forgot this would be off by 1.41.
+                within(found, ring_noise.rescale(params, NONE, level, parts), 1.1 if parts == 2 else 1.3)
 
 
 def two_of(world, ciphertexts):

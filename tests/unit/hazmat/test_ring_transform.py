@@ -18,6 +18,9 @@ PARAMS = Parameters(8192, tuple(_PRIMES), _SPECIAL)
 SLOTS = PARAMS.slots
 SECRET = ring.SecretKey.generate(PARAMS)
 SCALE = 2.0**30
+CLOSE = 1e-3
+"""Rotations add 5e-6 each (standard deviation), with the tails of a product of two Gaussians: nine of them
+pass 1e-4 in one of some 10^8 slots, and a test looks at up to 50,000. What is wrong is off by about 1."""
 
 
 def encrypted(values: Any, level: int = 3) -> ring.Ciphertexts:
@@ -48,7 +51,7 @@ def test_a_map_is_its_diagonals(seed: int, steps: set[int], giant: int | None, l
     linear = Transform(PARAMS, diagonals, SCALE, level, giant=giant)
     made = ring.transform(encrypted(values, level), linear, SECRET.rotation_keys(linear.steps))
     assert (made.count, made.parts, made.level, made.scale) == (2, 2, level, SCALE * SCALE)
-    assert np.abs(decrypted(made) - expected(values, diagonals)).max() < 1e-4
+    assert np.abs(decrypted(made) - expected(values, diagonals)).max() < CLOSE
 
 
 def test_a_map_equals_single_rotations() -> None:
@@ -64,7 +67,7 @@ def test_a_map_equals_single_rotations() -> None:
         linear = Transform(PARAMS, diagonals, SCALE, giant=giant)
         one, two = (ring.transform(x, linear, keys, threads) for threads in (1, 2))
         assert (one.residues == two.residues).all()
-        assert np.abs(decrypted(one) - decrypted(total)).max() < 1e-4
+        assert np.abs(decrypted(one) - decrypted(total)).max() < CLOSE
 
 
 def test_several_sources_and_targets() -> None:
@@ -79,12 +82,12 @@ def test_several_sources_and_targets() -> None:
     made = decrypted(ring.transform(encrypted(values), linear, keys))
     for row, block in zip(made, blocks, strict=True):
         clear = expected(values[0], block[0]) + expected(values[1], block[1])
-        assert np.abs(row - clear).max() < 1e-4
+        assert np.abs(row - clear).max() < CLOSE
     each = [block[0] for block in blocks]
     linear = Transform(PARAMS, each, SCALE)
     made = decrypted(ring.transform(encrypted(values), linear, SECRET.rotation_keys(linear.steps)))
     clear = [expected(row, diagonals) for row in values for diagonals in each]
-    assert np.abs(made - np.array(clear)).max() < 1e-4
+    assert np.abs(made - np.array(clear)).max() < CLOSE
 
 
 def test_a_fold_needs_no_scale() -> None:
@@ -92,7 +95,7 @@ def test_a_fold_needs_no_scale() -> None:
     linear = Transform(PARAMS, {64 * step: 1.0 for step in range(8)}, 1.0)
     made = ring.transform(encrypted(values), linear, SECRET.rotation_keys(linear.steps))
     assert made.scale == SCALE
-    assert np.abs(decrypted(made) - expected(values, {64 * step: 1.0 for step in range(8)})).max() < 1e-4
+    assert np.abs(decrypted(made) - expected(values, {64 * step: 1.0 for step in range(8)})).max() < CLOSE
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -44,7 +44,8 @@ def test_averages_learn_and_never_leave_their_range():
     made = trained(plan, SKEWED)
     assert made.done == 15
     assert made.cut == 0
-    assert _precision(made) > 3 * TEST.label.mean()
+    # 3.09 times, with a deviation of 0.02: orders are drawn anew in every run.
+    assert _precision(made) > 2.7 * TEST.label.mean()
 
 
 def test_averages_of_members_who_do_not_move_are_what_they_were_told():

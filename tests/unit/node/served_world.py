@@ -48,19 +48,19 @@ class World:
             )
             self.threads.append(threading.Thread(target=self.nodes[name].run))
             self.threads[-1].start()
-            assert ready.wait(60)
+            assert ready.wait(300)
 
     def close(self):
         for node in self.nodes.values():
             node.stop()
         for thread in self.threads:
-            thread.join(60)
+            thread.join(300)
             assert not thread.is_alive()
 
     def get(self, name, path, port=1):
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.ports[name][port]}{path}", timeout=30
+                f"http://127.0.0.1:{self.ports[name][port]}{path}", timeout=300
             ) as got:
                 return got.status, got.read().decode()
         except urllib.error.HTTPError as error:

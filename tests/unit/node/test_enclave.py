@@ -24,6 +24,8 @@ from hitoku.protections.enclave.worker import compute
 from hitoku.protections.enclave.worker import serve as worker
 from hitoku.room.runs import RunState
 
+SECONDS = 120
+
 
 def world(place: Path, **changes: Any) -> World:
     return make(place, agreement_data(**changes), tables())
@@ -111,14 +113,19 @@ def test_a_csv_file_is_read_as_its_columns_are_declared(
 
 
 def test_a_run_that_is_cancelled_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, computed = threading.Event(), compute.cells
+    begun, cancelled, computed, end = threading.Event(), threading.Event(), compute.cells, ThreadWorker.end
+
+    def ended(self: ThreadWorker) -> None:
+        cancelled.set()  # it ends by itself, and is waited for
+        end(self)
 
     def slow(*arguments: Any, **more: Any) -> Any:
         begun.set()
-        time.sleep(0.5)
+        cancelled.wait(SECONDS)
         return computed(*arguments, **more)
 
     monkeypatch.setattr(worker, "cells", slow)
+    monkeypatch.setattr(ThreadWorker, "end", ended)
     with in_threads(world(tmp_path), monkeypatch) as made:
         handle, found = made.handle(), list[HitokuError]()
 
@@ -129,9 +136,9 @@ def test_a_run_that_is_cancelled_ends(tmp_path: Path, monkeypatch: pytest.Monkey
 
         thread = threading.Thread(target=ask)
         thread.start()
-        assert begun.wait(30)
+        assert begun.wait(SECONDS)
         handle.cancel()
-        thread.join(30)
+        thread.join(SECONDS)
         assert getattr(found[0], "code", None) == "ENGINE_CANCELLED"
 
 

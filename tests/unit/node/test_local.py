@@ -174,8 +174,9 @@ def test_a_running_question_can_be_cancelled(filled, question, monkeypatch):
     run = Tokens.run
 
     def slow(self, *args):
-        threading.Thread(target=room.cancel).start()
-        threading.Event().wait(0.5)
+        thread = threading.Thread(target=room.cancel)
+        thread.start()
+        thread.join(60)
         return run(self, *args)
 
     monkeypatch.setattr(Tokens, "run", slow)

@@ -178,10 +178,10 @@ def test_a_process_that_starts_again_attests_again_whoever_begins(pair):
 def test_who_follows_waits_for_the_other_to_begin(pair):
     one, two = pair.sides[SHOP], pair.sides[TELCO]
     heard = []
-    follower = threading.Thread(target=lambda: two.ensure(wait=20, hear=lambda: heard.append(1)))
+    follower = threading.Thread(target=lambda: two.ensure(wait=60, hear=lambda: heard.append(1)))
     follower.start()
     one.ensure()
-    follower.join(20)
+    follower.join(60)
     assert not follower.is_alive()
     assert one.session().id == two.session().id
     assert len(two.book.entries) == 1
@@ -254,7 +254,7 @@ def test_who_shares_no_run_is_not_answered(pair):
 
 
 def test_a_node_that_is_just_starting_is_asked_again(pair, monkeypatch):
-    monkeypatch.setattr(module, "_SETTLING_SECONDS", 20)
+    monkeypatch.setattr(module, "_SETTLING_SECONDS", 60)
     one, two = pair.sides[SHOP], pair.sides[TELCO]
     two.shares, asked = False, []
 
@@ -268,7 +268,8 @@ def test_a_node_that_is_just_starting_is_asked_again(pair, monkeypatch):
     assert one.session().id == two.session().id
 
 
-def test_a_node_that_starts_again_in_the_middle_is_asked_again(pair):
+def test_a_node_that_starts_again_in_the_middle_is_asked_again(pair, monkeypatch):
+    monkeypatch.setattr(module, "_SETTLING_SECONDS", 60)
     one, two = pair.sides[SHOP], pair.sides[TELCO]
     lost: list[int] = []
 

@@ -248,7 +248,7 @@ def test_traces_reach_a_collector(monkeypatch):
             made.close()
         finally:
             server.shutdown()
-            thread.join(30)
+            thread.join(300)
     ((path, content),) = Collector.got
     assert path == "/v1/traces"
     assert CANARY.encode() not in content

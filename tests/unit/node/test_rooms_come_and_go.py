@@ -59,12 +59,12 @@ class Started:
 
     def __enter__(self):
         self.thread.start()
-        assert self.ready.wait(60)
+        assert self.ready.wait(300)
         return self
 
     def __exit__(self, *_):
         self.node.stop()
-        self.thread.join(60)
+        self.thread.join(300)
         assert not self.thread.is_alive()
 
     def events(self, name: str) -> list[dict[str, Any]]:

@@ -52,12 +52,12 @@ class Started:
 
     def __enter__(self):
         self.thread.start()
-        assert self.ready.wait(60)
+        assert self.ready.wait(300)
         return self
 
     def __exit__(self, *_):
         self.node.stop()
-        self.thread.join(60)
+        self.thread.join(300)
         assert not self.thread.is_alive()
 
 
@@ -221,12 +221,12 @@ def test_health_is_told_on_loopback_and_nothing_else(place):
     health = f"127.0.0.1:{free_ports(1)[0]}"
     assert _init(place, "airport", "--health", health) == 0
     with Started(place.members["airport"].path):
-        with urllib.request.urlopen(f"http://{health}/health", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{health}/health", timeout=300) as answer:
             assert json.loads(answer.read()) == {"status": "ok"}
         for path in ("/", "/rooms", "/healthy", "/health?x"):
             with pytest.raises(urllib.error.HTTPError):
-                urllib.request.urlopen(f"http://{health}{path}", timeout=30)
-        with socket.create_connection(socket_of(health), 30) as connection:
+                urllib.request.urlopen(f"http://{health}{path}", timeout=300)
+        with socket.create_connection(socket_of(health), 300) as connection:
             connection.sendall(b"x" * 20_000)
             with suppress(ConnectionError):
                 assert connection.recv(10) == b""

@@ -20,6 +20,8 @@ from hitoku.room.ledger import EntryKind
 from hitoku.room.parts import parts_digest
 from hitoku.room.runs import RunState
 
+SECONDS = 120
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
@@ -42,7 +44,7 @@ def test_a_question_of_two_owners_is_answered(world: World) -> None:
     assert answer.attestation is None
     assert answer.withheld.some is None
     assert {item.member for item in answer.leakage.learned} == {"shop", "telco", "lab"}
-    assert world.left() == []
+    assert world.stays() == []
 
 
 @pytest.mark.slow
@@ -67,7 +69,7 @@ def test_all_receivers_have_the_same_answer(world: World) -> None:
     for name in ("ledger", "budget"):
         mine.pop(name), theirs.pop(name)
     assert theirs == mine
-    assert world.left() == []
+    assert world.stays() == []
 
 
 @pytest.mark.slow
@@ -152,7 +154,7 @@ def test_a_table_that_is_not_as_declared_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(HitokuError) as caught:
         made.handle().ask(SQL)
     assert "81" not in str(caught.value)
-    assert made.left() == []
+    assert made.stays() == []
     for owner in ("shop", "telco"):
         assert made.entries(owner, EntryKind.CHARGE)
         assert not made.entries(owner, EntryKind.RELEASE)
@@ -165,7 +167,7 @@ def test_a_run_that_is_cancelled_ends(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def slow(self: Server, work: Any, name: str) -> Any:
         begun.set()
-        go.wait(20)
+        go.wait(SECONDS)
         return ready(self, work, name)
 
     monkeypatch.setattr(Server, "_ready", slow)
@@ -179,12 +181,12 @@ def test_a_run_that_is_cancelled_ends(tmp_path: Path, monkeypatch: pytest.Monkey
 
     thread = threading.Thread(target=ask)
     thread.start()
-    assert begun.wait(30)
+    assert begun.wait(SECONDS)
     handle.cancel()
     go.set()
-    thread.join(60)
+    thread.join(SECONDS)
     assert found
-    assert made.left() == []
+    assert made.stays() == []
     assert not made.entries("telco", EntryKind.RELEASE)
 
 

@@ -77,7 +77,7 @@ def test_all_receivers_have_the_same_noise_and_asking_again_gives_other(world: W
     for name in ("ledger", "budget"):
         mine.pop(name), theirs.pop(name)
     assert theirs == mine
-    assert world.left() == []
+    assert world.stays() == []
     second = world.handle().ask(SQL)
     assert first.fetchall() != second.fetchall()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -139,9 +140,11 @@ def test_a_node_that_speaks_another_protocol_is_refused_with_both(world, room, m
 )
 def test_a_clock_that_is_far_off_is_said_in_the_status(world, clocks, room, seconds, words):
     clocks.set(host=seconds)
+    began = time.monotonic()
     found = {one["member"]: one for one in room.status()}
-    assert abs(found["host"]["clock_seconds"] - seconds) <= 2
-    assert abs(found["registry"]["clock_seconds"]) <= 2
+    most = 2 + time.monotonic() - began  # so far apart are the two looks at the clock, at most
+    assert abs(found["host"]["clock_seconds"] - seconds) <= most
+    assert abs(found["registry"]["clock_seconds"]) <= most
     assert "problem" not in found["registry"]
     if words is None:
         assert "problem" not in found["host"]

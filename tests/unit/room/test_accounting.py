@@ -138,7 +138,7 @@ def test_epsilon_is_dp_accountings_for_gaussians():
         input=json.dumps(cases),
         capture_output=True,
         text=True,
-        timeout=540,
+        timeout=1800,
         check=False,
     )
     if done.returncode != 0:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.e2e.nodes import SECONDS, free_ports
 
 from hitoku.errors import InputError
 from hitoku.sources.postgres import PostgresSource
@@ -57,9 +57,7 @@ def server():
         subprocess.run(
             [programs / "initdb", *words, f"--pwfile={name}/password"], check=True, **quiet, **more
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        (port,) = free_ports(1)
         words = ["-D", f"{name}/data", "-p", str(port), "-k", name, "-h", "127.0.0.1", "-c", "fsync=off"]
         process = subprocess.Popen([programs / "postgres", *words], **quiet, **more)
         try:
@@ -67,14 +65,14 @@ def server():
             yield port
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(SECONDS)
 
 
 def _fill(settings: str) -> None:
     from adbc_driver_postgresql import dbapi
 
     password = PASSWORD.replace("'", "\\'")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
             connection = dbapi.connect(f"{settings} password='{password}'")

@@ -175,7 +175,7 @@ def test_every_part_of_an_answer_is_signed(office):
     ciphertext = base64.b64decode(released["ciphertext"])
     for change in (
         {"enc": "0" * 64},
-        {"ciphertext": base64.b64encode(ciphertext[:-1] + b"x").decode()},
+        {"ciphertext": base64.b64encode(ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])).decode()},
         {"ear": "another.ear.x"},
         {"signature": "A" * 86 + "=="},
     ):

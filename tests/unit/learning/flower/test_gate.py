@@ -70,7 +70,7 @@ async def call(
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 20))
+    asyncio.run(asyncio.wait_for(test(), 120))
 
 
 def key_of(node: bytes) -> dict[str, str]:

@@ -84,7 +84,7 @@ class Scripted:
     def end(self) -> None:
         self.ended += 1
         Channel(self.connection).close()
-        self._thread.join(20)
+        self._thread.join(300)
 
 
 class Peers:

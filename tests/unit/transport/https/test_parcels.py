@@ -114,8 +114,16 @@ def test_who_fetches_waits_over_several_requests(place, shelf, serve, monkeypatc
         with pytest.raises(PeerError, match="did not have the parcel") as caught:
             fetch(parcels, batch, wait=0.1)
         assert caught.value.code == "LATE"
-        threading.Timer(1.5, lambda: shelf.put(batch)).start()
+
+        def late():
+            while len(there.heard.events) < 3:
+                time.sleep(0.01)
+            shelf.put(batch)
+
+        thread = threading.Thread(target=late, daemon=True)
+        thread.start()
         assert same(fetch(parcels, batch), batch)
+        thread.join(SECONDS)
     statuses = [e["status"] for e in there.heard.events]
     assert statuses[-1] == 200
     assert statuses.count(204) == len(statuses) - 1 >= 3
@@ -231,13 +239,17 @@ def test_a_sender_that_is_started_again_goes_on(place, shelf, serve, monkeypatch
 def test_a_receiver_that_computes_for_long_loses_nothing(place, shelf, serve, monkeypatch):
     """The sender gives the stream up meanwhile; none of that is counted against the sender."""
     monkeypatch.setattr(bounds, "BODY_SECONDS", 0.5)
-    monkeypatch.setattr(bounds, "STALL_SECONDS", 1)
+    monkeypatch.setattr(bounds, "STALL_SECONDS", 3)
     batch = records(1_500_000)
     shelf.put(batch)
     with serve() as there, fetching(place, there.port) as parcels:
         coming = parcels.fetch("host", RUN, NAME, RECORD, batch.num_rows, SECONDS)
         found = [next(coming)]
-        time.sleep(4)
+        until = time.monotonic() + SECONDS
+        while not there.heard.events and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(2 * bounds.STALL_SECONDS)
+        monkeypatch.setattr(bounds, "BODY_SECONDS", SECONDS)
         found += coming
     assert same(pa.Table.from_batches(found).combine_chunks(), batch)
     assert there.heard.events[0]["error"] == "read too slowly"

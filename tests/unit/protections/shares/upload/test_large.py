@@ -81,7 +81,7 @@ def test_ten_million_rows(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=2400,
     )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < 1536, "MiB"
