@@ -95,9 +95,7 @@ def read_weights(shape: Shape, data: bytes) -> ring.Ciphertexts:
     params = parameters(shape)
     most = _ONE + (shape.weights + 1) * params.levels * params.degree * 8
     frame = unpack(data, Kind.WEIGHTS, 1, most, name_of(shape))
-    found: ring.Ciphertexts = _decoded(
-        lambda: ring.SeededCiphertexts.from_bytes(params, bytes(frame.sections[0])).expand(), "weights"
-    )
+    found: ring.Ciphertexts = _decoded(lambda: ring.expanded(params, frame.sections[0]), "weights")
     if (found.count, found.level) != (shape.weights + 1, params.levels):
         raise ModelError("SHAPE", f"are {found.count} ciphertexts, not {shape.weights + 1}", where="weights")
     return found
