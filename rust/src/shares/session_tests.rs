@@ -254,7 +254,7 @@ fn who_listens_accepts_the_pinned_key_only() {
     let (zero, one) = scope(|scope| {
         let zero = scope.spawn(|| world.join(0, job(1, 1), TIMEOUT, |_| ()));
         let one = scope.spawn(|| {
-            world.join(1, job(1, 1), Duration::from_secs(1), |peers| {
+            world.join(1, job(1, 1), Duration::from_secs(5), |peers| {
                 peers[0].as_mut().unwrap().key = member(9).key();
             })
         });
@@ -334,7 +334,7 @@ fn an_abort_does_not_wait_for_a_peer_that_reads_nothing() {
 fn silence_ends_in_a_timeout() {
     let world = world();
     let [_zero, mut one, _two] = world
-        .joined([job(1, 1); 3], Duration::from_secs(2))
+        .joined([job(1, 1); 3], Duration::from_secs(6))
         .map(Result::unwrap);
     assert_eq!(
         one.previous.receive(&mut [0]),
@@ -364,7 +364,7 @@ fn a_closed_listener_ends_the_jobs_that_wait() {
 fn a_run_has_one_job_a_node() {
     let world = world();
     scope(|scope| {
-        let first = scope.spawn(|| world.join(2, job(1, 1), Duration::from_secs(1), |_| ()));
+        let first = scope.spawn(|| world.join(2, job(1, 1), Duration::from_secs(4), |_| ()));
         sleep(Duration::from_millis(200));
         let second = world.join(2, job(1, 1), TIMEOUT, |_| ());
         assert_eq!(second.err().map(|broken| broken.code), Some("hello"));
