@@ -89,23 +89,36 @@ def test_a_broken_frame_ends_in_a_coded_error(table: EngineTable) -> None:
     assert caught.value.code in {"INTERNAL", "CRASHED"}
 
 
-def test_a_killed_parent_leaves_no_process_and_no_directory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_killed_parent_leaves_no_process_and_no_directory(tmp_path: Path, answered: bool) -> None:
+    """Killed while its question runs, or when the answer is there and it has not read it."""
+    endless = "SELECT SUM(a.range * b.range) FROM range(10000000) a, range(10000000) b"
+    sql = "SELECT 1" if answered else endless
     program = f"""
+import selectors
 import sys
+import time
 from pathlib import Path
 from hitoku.engine import Engine, EngineColumn, EngineTable, TableFile
+
+class Waits(Engine):
+    def _result(self, process, deadline, advance):
+        if {answered}:
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(process.stdout, selectors.EVENT_READ)
+                waiting.select()
+        print(process.pid, self._directory, flush=True)
+        time.sleep(1_000)
+
 path = Path({str(tmp_path)!r}) / "t.csv"
 path.write_text("a\\n1\\n")
-engine = Engine()
-engine.start()
-print(engine._process.pid, engine._directory, flush=True)
-engine.run([EngineTable("t", TableFile(path, "csv"), (EngineColumn("a", "VARCHAR", True),))],
-           "SELECT SUM(a.range * b.range) FROM range(10000000) a, range(10000000) b")
+Waits().run([EngineTable("t", TableFile(path, "csv"), (EngineColumn("a", "VARCHAR", True),))], "{sql}")
 """
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker, directory = parent.stdout.readline().split()
     time.sleep(1.5)
+    assert Path(directory).exists()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()

@@ -24,6 +24,7 @@ import threading
 from typing import Any, BinaryIO, NoReturn
 
 MAX_REQUEST = 16 * 1024 * 1024
+WATCH = "watch"  # the thread that sees whoever started this process go
 CODES = {
     "OutOfMemoryException": "OUT_OF_MEMORY",
     "MemoryError": "OUT_OF_MEMORY",
@@ -94,7 +95,10 @@ def forget(directory: str) -> None:
 def watch(source: BinaryIO, directory: str) -> None:
     """Leave nothing behind when whoever started this process has gone."""
     source.read(1)
-    shutil.rmtree(directory, ignore_errors=True)
+    for _ in range(10):  # a question that still runs may spill into it meanwhile
+        shutil.rmtree(directory, ignore_errors=True)
+        if not os.path.lexists(directory):
+            break
     os._exit(1)
 
 
@@ -272,7 +276,7 @@ def serve(source: BinaryIO, out: BinaryIO) -> None:
         forget(os.getcwd())  # noqa: PTH109
         os._exit(1)
     bound(request["limits"])
-    threading.Thread(target=watch, args=(source, request["directory"]), daemon=True).start()
+    threading.Thread(target=watch, args=(source, request["directory"]), name=WATCH, daemon=True).start()
     connection = connect(request)
     prepare(connection, request)
     arrow.join()
@@ -287,10 +291,21 @@ def main() -> NoReturn:
     try:
         serve(sys.stdin.buffer, out)
     except Failed as failure:
-        send(out, b"E", json.dumps(failure.answer).encode())
+        report(out, failure.answer)
     except Exception as error:  # whatever it says stays here
-        send(out, b"E", json.dumps({"code": CODES.get(type(error).__name__, "INTERNAL")}).encode())
+        report(out, {"code": CODES.get(type(error).__name__, "INTERNAL")})
+    # Whoever started this process ends it and removes its directory. Was it killed before it could, the
+    # watch sees that and does so; an end of our own now would leave the directory to nobody.
+    for thread in threading.enumerate():
+        if thread.name == WATCH:
+            thread.join()
     os._exit(0)
+
+
+def report(out: BinaryIO, answer: dict[str, str]) -> None:
+    """Send what failed, if there is still somebody to be told."""
+    with contextlib.suppress(OSError):
+        send(out, b"E", json.dumps(answer).encode())
 
 
 if __name__ == "__main__":
