@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a member remembers of one room: its ledger, its runs, the others' heads.
+"""What a member remembers of one room: its runs and its ledger; the others' heads are in `record_heads`.
 
 Every step of a run is one transaction that writes the run's state and its ledger entries together. A run is
 *reserved* before any data is read, then *committed* (charged) or *aborted*. Whatever moment a process is
@@ -13,9 +13,7 @@ repeats another gives that one's answer again: it computes nothing and costs no 
 from __future__ import annotations
 
 import hashlib
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hitoku import limits
-from hitoku.errors import Refusal, RoomError
-from hitoku.ports import Clock, KeyStore
+from hitoku.errors import Refusal
 from hitoku.room import answers, budgets, keytables
 from hitoku.room import store as tables
 from hitoku.room.agreement import Agreement
@@ -33,11 +30,9 @@ from hitoku.room.answers import KeptAnswer
 from hitoku.room.budgets import Account, Accounts, Judge, Window
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.jobs import JobState
-from hitoku.room.ledger import EntryKind, Head, Ledger
-from hitoku.room.predictiontables import close_models
-from hitoku.room.restored import Restored
+from hitoku.room.ledger import EntryKind
+from hitoku.room.record_heads import Heads, charged_in
 from hitoku.room.runs import Role, Run, RunState
-from hitoku.room.store import Store
 
 __all__ = ["Beside", "Consented", "Records", "Role", "Run", "RunState", "replayed"]
 
@@ -49,7 +44,7 @@ def _nothing(connection: Connection) -> None:
     del connection
 
 
-class Records:
+class Records(Heads):
     """A member's durable record of one room.
 
     Args:
@@ -59,24 +54,6 @@ class Records:
         keys: signs the ledger's heads.
         clock: dates what is recorded.
     """
-
-    def __init__(self, store: Store, room: str, member: str, keys: KeyStore, clock: Clock) -> None:
-        self.room = room
-        self.member = member
-        self.store = store
-        self.ledger = Ledger(store, room, member, keys, clock)
-        self._clock = clock
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """A transaction that has the member's record of the room to itself from its beginning.
-
-        The ledger's lock comes before that of any row: who took a run's row first and then waited for the
-        ledger would wait in a circle with who holds the ledger and comes to that row.
-        """
-        with self.store.transaction() as connection:
-            self.ledger.lock(connection)
-            yield connection
 
     def accept(self, agreement: Agreement) -> None:
         """Record a version of the agreement that this member signed or took over; once each."""
@@ -177,7 +154,7 @@ class Records:
                 (EntryKind.VERDICT, {"question": run.question, "verdict": "accept"}),
             )
             if run.repeats is None:
-                body = {"plan": run.plan, "tables": list(run.tables), **_charges(charged)}
+                body = {"plan": run.plan, "tables": list(run.tables), **charged_in(charged)}
                 self._entries(connection, run.id, (EntryKind.RESERVATION, body))
             beside(connection)
 
@@ -399,134 +376,6 @@ class Records:
             ).first()
         return None if found is None else (str(found.question), str(found.plan), str(found.host))
 
-    def peer_head(self, member: str) -> Head | None:
-        """The newest head seen of another member's ledger."""
-        head = tables.peer_heads.c
-        with self.store.reading() as connection:
-            raw = connection.scalar(sa.select(head.head).where(head.room == self.room, head.member == member))
-        return None if raw is None else Head.from_bytes(raw)
-
-    def keep_head(self, head: Head, after: Head | None) -> bool:
-        """Keep a head that continues `after`, the one known; an older one changes nothing.
-
-        Returns False, and keeps nothing, where `after` is no longer the one known: nobody checked that the
-        head continues the one that is.
-        """
-        known = tables.peer_heads.c
-        here = (known.room == self.room) & (known.member == head.member)
-        with self._writing() as connection:
-            raw = connection.scalar(sa.select(known.head).where(here))
-            if (None if raw is None else bytes(raw)) != (None if after is None else after.to_bytes()):
-                return False
-            row = {"size": head.size, "head": head.to_bytes()}
-            if after is None:
-                place = {"room": self.room, "member": head.member}
-                connection.execute(sa.insert(tables.peer_heads), place | row)
-            else:
-                connection.execute(
-                    sa.update(tables.peer_heads).where(here, known.size < head.size).values(**row)
-                )
-        return True
-
-    def note_missing(self, closed: Restored) -> None:
-        """Write down how far a restored ledger is behind what others have seen."""
-        ledger = tables.ledgers.c
-        with self.store.transaction() as connection:
-            connection.execute(
-                sa.update(tables.ledgers)
-                .where(ledger.room == self.room, ledger.restored.is_not(None))
-                .values(restored=closed.to_text())
-            )
-
-    def arrived(self, closed: Restored) -> int | None:
-        """Let a ledger that was moved here go on, since all others know so. Returns its ledger entry.
-
-        None where another process of this node was faster.
-        """
-        here = (tables.ledgers.c.room == self.room) & (tables.ledgers.c.restored == closed.to_text())
-        with self.store.transaction() as connection:
-            size = self.ledger.lock(connection, going_on=True)
-            gone = connection.execute(sa.update(tables.ledgers).where(here).values(restored=None))
-            if gone.rowcount != 1:
-                return None
-            body = {"stage": "arrived", "entries": size, "instance": closed.instance}
-            return self.ledger.append(connection, EntryKind.RESTORE, body)
-
-    def arrived_twice(self, closed: Restored, missing: int) -> None:
-        """Another copy of the ledger goes on: this one is as one that was restored from a plain backup.
-
-        Its instance stays in the mark: while it is there, this copy signs nothing (`Restored.twice`).
-        """
-        moment = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")  # the other may have consented until now
-        mark = Restored("restored", moment, closed.size, missing, closed.instance)
-        here = (tables.ledgers.c.room == self.room) & (tables.ledgers.c.restored == closed.to_text())
-        with self.store.transaction() as connection:
-            connection.execute(sa.update(tables.ledgers).where(here).values(restored=mark.to_text()))
-
-    def accept_loss(self, agreement: Agreement, known: Mapping[str, Head | None], missing: int) -> int:
-        """Let a restored ledger go on, and count as spent whatever may have been. Returns its ledger entry.
-
-        What the lost entries charged is not known, and a single question may take all that an account has
-        left: so every account of this member is closed for its period, all access budgets are used up for
-        theirs, tables with overlap columns admit no further question that is judged by them, and models
-        score no further row today.
-
-        Args:
-            agreement: the agreement in force.
-            known: the head that each other member keeps of this ledger.
-            missing: how many entries of it are lost that another has seen.
-        """
-        now = self._clock.now()
-        here = (tables.ledgers.c.room == self.room) & tables.ledgers.c.restored.is_not(None)
-        heads = {
-            name: {"size": head.size, "root": head.root.hex()}
-            for name, head in sorted(known.items())
-            if head is not None
-        }
-        with self.store.transaction() as connection:
-            size = self.ledger.lock(connection, going_on=True)
-            connection.execute(sa.update(tables.ledgers).where(here).values(restored=None))
-            charged = Accounts(connection, agreement, self.member, now).close(
-                f"restore:{secrets.token_hex(16)}"
-            )
-            close_models(connection, agreement, self.member, now)
-            body = {"stage": "loss-accepted", "entries": size, "missing": missing, "known": heads}
-            seq = self.ledger.append(connection, EntryKind.RESTORE, body | _charges(charged))
-            connection.execute(sa.delete(tables.facts).where(tables.facts.c.name == self._lost))
-            connection.execute(sa.insert(tables.facts), {"name": self._lost, "value": str(seq)})
-            return seq
-
-    @property
-    def _lost(self) -> str:
-        return f"lost:{self.room}"
-
-    def loss(self) -> int | None:
-        """The newest ledger entry that says what a restore lost; None where none does."""
-        with self.store.reading() as connection:
-            seq = connection.scalar(sa.select(tables.facts.c.value).where(tables.facts.c.name == self._lost))
-        return None if seq is None else int(seq)
-
-    def accept_restored(self, head: Head, kept: Head) -> int:
-        """Keep a head of a restored ledger that does not continue the one that is kept. Returns the entry.
-
-        Raises:
-            RoomError: another head was kept meanwhile.
-        """
-        known = tables.peer_heads.c
-        here = (known.room == self.room) & (known.member == head.member)
-        with self._writing() as connection:
-            raw = connection.scalar(sa.select(known.head).where(here))
-            if raw is None or bytes(raw) != kept.to_bytes():
-                raise RoomError("another head of that ledger was kept meanwhile: look again")
-            values = {"size": head.size, "head": head.to_bytes()}
-            connection.execute(sa.update(tables.peer_heads).where(here).values(**values))
-            heads = {
-                name: {"size": one.size, "root": one.root.hex()}
-                for name, one in (("was", kept), ("now", head))
-            }
-            body = {"stage": "restored-accepted", "member": head.member, **heads}
-            return self.ledger.append(connection, EntryKind.RESTORE, body)
-
     def _charged(self, connection: Connection, run: Run) -> bool:
         """Whether this owner charged the run that `run` repeats, for the same question, plan and asker."""
         row = tables.runs.c
@@ -558,7 +407,7 @@ class Records:
             return None
         repeats = connection.scalar(sa.select(row.repeats).where(here))
         charges = budgets.settle(connection, key, str(state))
-        return _Settled(_charges(charges), None if repeats is None else str(repeats))
+        return _Settled(charged_in(charges), None if repeats is None else str(repeats))
 
     def _end(self, connection: Connection, run: str, role: Role, reason: str) -> None:
         """Charge a run of which nothing is known to be released, or of which nobody told the end."""
@@ -604,10 +453,6 @@ class _Settled:
     @property
     def again(self) -> dict[str, str]:
         return {} if self.repeats is None else {"repeats": self.repeats}
-
-
-def _charges(facts: list[dict[str, str]]) -> dict[str, Any]:
-    return {"charges": facts} if facts else {}
 
 
 def replayed() -> Refusal:
