@@ -32,12 +32,13 @@ from hitoku.attestation.evidence import Evidence, Kind
 from hitoku.attestation.sealing import challenge_bytes, evidence_hash, release_binding
 from hitoku.attestation.verify import verify
 from hitoku.errors import RoomError
-from hitoku.room.agreement import Agreement, Name, Room
+from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash
 from hitoku.room.consent import Hash, RunId
 from hitoku.room.heads import signed_ever
 from hitoku.room.keys import valid_signature
 from hitoku.room.ledger import EntryKind, Inclusion
+from hitoku.room.naming import Name
 from hitoku.transport.attested import Bytes32, Challenged, Ear
 
 __all__ = ["Carried", "Checked", "CheckedBroker", "check_certificate", "make_certificate"]

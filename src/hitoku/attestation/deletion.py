@@ -21,10 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hitoku import limits
 from hitoku.attestation.codes import Code, Refused
 from hitoku.attestation.release import WorkerKeys
-from hitoku.room.agreement import Name
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.consent import Hash, Moment, RunId, moment
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 
 __all__ = ["Release", "Statement", "Tombstone", "read_statement", "read_tombstone", "state_deletion"]
 

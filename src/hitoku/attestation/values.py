@@ -29,11 +29,12 @@ from hitoku import limits
 from hitoku.attestation.claims import Claims
 from hitoku.attestation.program import pcr_of
 from hitoku.ports import KeyStore
-from hitoku.room.agreement import Agreement, Name
+from hitoku.room.agreement import Agreement
 from hitoku.room.attestation import AcceptedKind
 from hitoku.room.canonical import canonical_json
 from hitoku.room.consent import Moment
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 
 __all__ = [
     "BOOT_CHAIN",

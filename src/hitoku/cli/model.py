@@ -228,8 +228,8 @@ def serve(
 
     from hitoku.node.models import BUNDLE, CLIENT, model_folder
     from hitoku.node.scoring import scorer
-    from hitoku.room.agreement import Name
     from hitoku.room.directory import MemberDirectory
+    from hitoku.room.naming import Name
 
     try:
         TypeAdapter(Name).validate_python(name)

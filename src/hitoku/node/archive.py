@@ -26,8 +26,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hitoku import limits
 from hitoku.errors import InputError, LimitError
 from hitoku.ports import KeyStore
-from hitoku.room.agreement import Name, PublicKey
+from hitoku.room.agreement import PublicKey
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 
 __all__ = ["ArchiveReader", "ArchiveWriter", "Manifest", "Part", "inside", "sync"]
 

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitoku import limits
 from hitoku.errors import RoomError
-from hitoku.room.agreement import Agreement, Name, Room
+from hitoku.room.agreement import Agreement, Room
 from hitoku.room.canonical import agreement_hash, canonical_json
 from hitoku.room.consent import Hash
 from hitoku.room.files import read_text, write_whole
+from hitoku.room.naming import Name
 from hitoku.room.signing import signers_of_all
 from hitoku.room.versions import hashes
 

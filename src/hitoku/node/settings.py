@@ -40,8 +40,8 @@ from hitoku.node.settings_base import (
     toml_text,
 )
 from hitoku.node.settings_console import ConsoleSettings, MetricsSettings, OidcSettings, QuotaSettings
-from hitoku.room.agreement import Name
 from hitoku.room.files import write_whole
+from hitoku.room.naming import Name
 from hitoku.transport.https.client import check_address
 from hitoku.transport.https.places import Networks
 

@@ -19,9 +19,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from hitoku import limits
 from hitoku.errors import Refusal
 from hitoku.ports import KeyStore
-from hitoku.room.agreement import Agreement, Name
+from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import canonical_json
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 
 __all__ = ["Consent", "Hash", "RunId", "check_consents", "give_consent", "moment"]
 

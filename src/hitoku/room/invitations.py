@@ -45,9 +45,10 @@ from hitoku import limits
 from hitoku.errors import InputError, Refusal, RoomError, SecretError
 from hitoku.findings import findings
 from hitoku.ports import Clock
-from hitoku.room.agreement import Ability, Name, PublicKey, Table
+from hitoku.room.agreement import Ability, PublicKey, Table
 from hitoku.room.canonical import canonical_json
 from hitoku.room.consent import Hash, moment
+from hitoku.room.naming import Name
 from hitoku.room.private import read_private, write_private
 
 __all__ = ["Invitation", "InvitationId", "Invitations", "Issued", "Offer", "Secret", "proof_message"]

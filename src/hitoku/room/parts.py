@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from hitoku import limits
 from hitoku.errors import LimitError, PeerError
 from hitoku.ports import KeyStore
-from hitoku.room.agreement import Agreement, Name
+from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.consent import Hash, Moment, RunId
 from hitoku.room.hpke import NotOpened, open_padded, padded_length, seal_padded
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 from hitoku.room.shares import SERVERS
 
 if TYPE_CHECKING:

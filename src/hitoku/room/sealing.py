@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hitoku.errors import Refusal
 from hitoku.ports import KeyStore
-from hitoku.room.agreement import Agreement, Name
+from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import canonical_json
 from hitoku.room.consent import Hash, RunId
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 
 __all__ = ["SealingKey", "check_sealing_keys", "give_sealing_key"]
 

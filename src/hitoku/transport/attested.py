@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from hitoku import limits
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Hash, Moment, RunId
+from hitoku.room.naming import Name
 from hitoku.transport.messages import Message
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from hitoku import limits
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Hash, RunId
+from hitoku.room.naming import Name
 from hitoku.room.sealing import SealingKey
 from hitoku.transport.messages import Message, Receivers, Sealed, Sql, Text, UsersNoise
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from hitoku import limits
-from hitoku.room.agreement import Name, PublicKey, Room
+from hitoku.room.agreement import PublicKey, Room
 from hitoku.room.consent import Hash
 from hitoku.room.files import dump_room
 from hitoku.room.invitations import InvitationId, Secret
+from hitoku.room.naming import Name
 from hitoku.transport.https.client import check_address
 from hitoku.transport.messages import Message, read
 

@@ -17,8 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from hitoku import limits
 from hitoku.errors import LimitError, PeerError
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Consent, Hash, RunId
+from hitoku.room.naming import Name
 from hitoku.room.parts import SharedAnswer
 from hitoku.room.sealing import SealingKey
 

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hitoku import limits
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Hash, RunId
+from hitoku.room.naming import Name
 from hitoku.transport.messages import Message, Text
 
 __all__ = [

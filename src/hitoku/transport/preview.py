@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hitoku import limits
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Hash
+from hitoku.room.naming import Name
 from hitoku.transport.messages import Message, Receivers, Sql, Text, UsersNoise
 
 __all__ = ["PreviewGiven", "PreviewRequest", "Previewed", "WindowLeft"]

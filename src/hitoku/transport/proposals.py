@@ -17,10 +17,11 @@ from pydantic import Field, ValidationError
 from hitoku import limits
 from hitoku.errors import PeerError
 from hitoku.ports import KeyStore
-from hitoku.room.agreement import Name, Room, Signature
+from hitoku.room.agreement import Room, Signature
 from hitoku.room.canonical import canonical_json
 from hitoku.room.consent import Hash
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 from hitoku.transport.messages import Message, Text
 
 __all__ = [

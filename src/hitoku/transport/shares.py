@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hitoku import limits
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Consent, Hash, Moment, RunId
+from hitoku.room.naming import Name
 from hitoku.room.parts import SealedPart, SharedAnswer
 from hitoku.room.sealing import SealingKey
 from hitoku.transport.messages import Message, Receivers, Sql, Text, UsersNoise

@@ -21,10 +21,11 @@ from hitoku import limits
 from hitoku.attestation.binding import bound
 from hitoku.attestation.sealing import challenge_bytes, release_binding, released_bytes
 from hitoku.errors import PeerError
-from hitoku.room.agreement import Agreement, Name
+from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import agreement_hash, canonical_json, digest
 from hitoku.room.consent import Hash, RunId
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 from hitoku.transport.attested import Challenged, KeyReleased
 
 __all__ = ["Proof", "Voucher", "check_proof", "message_hash", "proof_bytes", "read_proof"]

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hitoku import limits
 from hitoku.errors import PeerError
-from hitoku.room.agreement import Name
 from hitoku.room.consent import Consent, Hash, Moment, RunId
+from hitoku.room.naming import Name
 from hitoku.room.sealing import SealingKey
 from hitoku.transport.messages import Message, Receivers, Sql, UsersNoise
 

@@ -36,10 +36,11 @@ from hitoku.protections.shares.sizes import (
     width_of,
 )
 from hitoku.protections.shares.wanted import WantedLeaf, WantedTable
-from hitoku.room.agreement import Agreement, Name
+from hitoku.room.agreement import Agreement
 from hitoku.room.canonical import canonical_json, digest
 from hitoku.room.consent import Hash, RunId
 from hitoku.room.keys import valid_signature
+from hitoku.room.naming import Name
 
 __all__ = [
     "BLIND_BYTES",
