@@ -96,22 +96,6 @@ def test_agreements_and_deletions_are_entries(records, place):
     assert "SELECT" not in str(entry.body)
 
 
-def test_a_head_is_kept_only_after_the_one_it_was_proved_from(records, place, clock):
-    other = place.members["airport"].records(str(place.agreement.id), clock)
-    other.accept(place.agreement)
-    first = other.ledger.head()
-    other.deleted("planes", "it left the room")
-    second = other.ledger.head()
-    assert records.keep_head(first, None) is True
-    assert records.keep_head(second, None) is False  # somebody else kept one meanwhile
-    assert records.peer_head("airport") == first
-    assert records.keep_head(second, first) is True
-    assert records.keep_head(first, first) is False
-    assert records.keep_head(first, second) is True  # older: it changes nothing
-    assert records.peer_head("airport") == second
-    other.store.close()
-
-
 def test_a_database_that_stays_locked_is_told_of(place, clock, monkeypatch):
     monkeypatch.setattr(store, "_PRAGMAS", ("journal_mode=WAL", "busy_timeout=50"))
     records = place.members["registry"].records(str(place.agreement.id), clock)
