@@ -436,7 +436,7 @@ def _network(name: str, model: Any, calibration: Any, samples: Any, objective: s
     predicted = plan.report().to_dict()["cost"]
     # Some 4 seconds of requests, at least 6: the median of a few short ones is the machine's mood.
     requests = -(-len(given) // most) if most > 1 else len(given)
-    served = asked(plan, given, repeat=-(-max(6, min(100, int(4e3 / predicted["server_ms"]))) // requests))
+    served = asked(plan, given, repeat=-(-max(6, min(1_000, int(4e3 / predicted["server_ms"]))) // requests))
     (entry,) = plan.program.inputs
     step = max(1, most)
     exact = np.concatenate(

@@ -2,18 +2,20 @@
 //!
 //! **What is done.** To a result (c0, c1) modulo q, whose phase c0 + c1 s is m + v (v the circuit's
 //! noise), a fresh encryption of zero under the holder's public key is added and a flood to every part:
-//! F to c0, uniform in -2^k .. 2^k in every coefficient (times the scheme's error factor), and G to c1,
-//! narrower by `narrower` bits, so that G s has a standard deviation of at most 0.21 of F's. A result of
-//! three parts gets a second fresh encryption of zero at (c1, c2), which is zero under s too, times s, and
-//! a flood of c2 that s^2 brings to at most 0.24 of F's.
+//! F to c0, uniform in -2^k .. 2^k in every coefficient and then one more or not (times the scheme's error
+//! factor), and G to c1, narrower by `narrower` bits, so that G s has a standard deviation of at most 0.21 of
+//! F's (0.25 where G is a unit wide). A result of three parts gets a second fresh encryption of zero at
+//! (c1, c2), which is zero under s too, times s, and a flood of c2 that s^2 brings to at most 0.24 (0.29) of F's.
+//! The coin makes the mean zero (`Expander::flood`): a mean of -1/2 in c1 would be the same error in every
+//! answer under one key, in the slots whose roots are near 1 and larger there than the flood.
 //!
 //! **Argument** (semi-honest holder of s and of the public key b = -a s + f e, as in O. Regev's and C.
 //! Gentry's circuit privacy: C. Gentry, "A Fully Homomorphic Encryption Scheme", thesis 2009, section
 //! 21.2). The holder sees c1' = c1 + a u + f e1 + G and the phase m + v + f (e u + e1 s + e0) + F + G s.
 //! Here G is taken as known to the holder, who then sees more than it does.
 //! 1. F hides w = v + f (e u + e1 s + e0): two uniform intervals of length 2^(k+1) that are apart by
-//!    |w| differ by |w| / 2^(k+1), so N coefficients by at most N |w|max / 2^(k+1) in statistical
-//!    distance. What that buys is lambda = k + 1 - log2(N |w|max) bits: **below 40 it is no proof, it
+//!    |w| differ by |w| / 2^(k+1), coins of their own added to both change that to nothing more, so N
+//!    coefficients differ by at most N |w|max / 2^(k+1) in statistical distance. What that buys is lambda = k + 1 - log2(N |w|max) bits: **below 40 it is no proof, it
 //!    only rounds the scores**; the caller knows v's bound and must say which it is.
 //! 2. Then u and e1 occur in c1' alone, and (a, a u + f e1) is an RLWE sample with a ternary secret:
 //!    c1' looks uniform. With three parts c2 and c1 are masked so by the two samples' u.
@@ -46,7 +48,7 @@ const FLOOD: [&[u8]; 3] = [b"flood", b"flood of part 1", b"flood of part 2"];
 const MOST_BITS: u32 = 126;
 
 /// Results `[count][parts][level][N]`, 2 or 3 parts, re-randomised under `key` and flooded with noise
-/// that is uniform in `-2^bits .. 2^bits` times the error factor.
+/// that is `Expander::flood` of so many bits times the error factor.
 pub fn release(
     key: &PublicKey,
     x: &[u64],
@@ -81,7 +83,7 @@ pub fn release(
             let Some(bits) = bits.checked_sub(narrower(part, n)) else {
                 continue;
             };
-            Expander::new(&wide, FLOOD[part], row as u64).very_wide(bits, &mut flood);
+            Expander::new(&wide, FLOOD[part], row as u64).flood(bits, &mut flood);
             for (component, out) in out.chunks_exact_mut(n).enumerate() {
                 let modulus = params.modulus(component);
                 let room = &mut zero[..n];
@@ -101,7 +103,8 @@ pub fn release(
 
 /// By how many bits the flood of a part is narrower than that of part 0. s has coefficients of mean square
 /// 2/3, s^2 of 8 N / 9 (each product of two unlike coefficients comes twice): part 1's share of the phase's
-/// variance is (2 N / 3) / 4^narrower <= 1/24, part 2's (8 N^2 / 9) / 4^narrower <= 1/18.
+/// variance is (2 N / 3) / 4^narrower <= 1/24, part 2's (8 N^2 / 9) / 4^narrower <= 1/18, and half as much
+/// again where their floods are a unit wide, since coins count then.
 fn narrower(part: usize, n: usize) -> u32 {
     let log_n = n.ilog2();
     match part {

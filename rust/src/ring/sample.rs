@@ -177,6 +177,29 @@ impl Expander {
             }
         }
     }
+
+    /// Noise that floods and has the mean zero: uniform over `-2^bits .. 2^bits`, and then one more or not,
+    /// as a coin falls. Both ends, which the coin brings in, are half as likely as the rest. For up to 126
+    /// bits; sixteen bytes each.
+    ///
+    /// A uniform interval of whole numbers that has as many of them as a power of two has its middle at -1/2.
+    /// That is little in a coefficient, but N coefficients that are all shifted one way add up in the slots whose
+    /// roots are near 1, by 2 N / pi times the shift, and times s where the noise meets the secret.
+    ///
+    /// # Panics
+    /// If `bits` is over 126.
+    pub fn flood(&mut self, bits: u32, out: &mut [i128]) {
+        assert!(bits <= 126);
+        let mut bytes = Zeroizing::new([0u8; 16 * CHUNK]);
+        for part in out.chunks_mut(CHUNK) {
+            self.fill(&mut bytes[..16 * part.len()]);
+            for (value, word) in part.iter_mut().zip(bytes.as_chunks::<16>().0) {
+                let word = i128::from_le_bytes(*word);
+                // The top bits + 1 are the number, the lowest bit is not among them: it is the coin.
+                *value = (word >> (127 - bits)) + (word & 1);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -426,5 +449,42 @@ mod tests {
         };
         refused(|stream| stream.wide(63, &mut [0]));
         refused(|stream| stream.very_wide(127, &mut [0]));
+        refused(|stream| stream.flood(127, &mut [0]));
+    }
+
+    #[test]
+    fn floods_have_no_side_that_they_prefer() {
+        for bits in [0, 1, 4, 40, 126] {
+            let (mut drawn, mut plain) = (vec![0i128; 1 << 16], vec![0i128; 1 << 16]);
+            stream(b"flood", u64::from(bits)).flood(bits, &mut drawn);
+            stream(b"flood", u64::from(bits)).very_wide(bits, &mut plain);
+            assert!(
+                drawn
+                    .iter()
+                    .zip(&plain)
+                    .all(|(a, b)| matches!(a - b, 0 | 1))
+            );
+            let count = drawn.len() as f64;
+            let mean = drawn.iter().map(|&x| x as f64).sum::<f64>() / count;
+            // The variance of an even interval of 2^(bits + 1), and of the coin with it.
+            let square = 4f64.powi(bits as i32) / 3.0 + 1.0 / 6.0;
+            assert!(mean.abs() < 5.0 * (square / count).sqrt(), "{bits}: {mean}");
+            let found = drawn.iter().map(|&x| (x as f64).powi(2)).sum::<f64>() / count;
+            assert!((found / square - 1.0).abs() < 0.03, "{bits}: {found}");
+            if bits <= 4 {
+                let bound = 1i128 << bits;
+                let inner = count / (2 * bound) as f64;
+                let mut counts = vec![0; 2 * bound as usize + 1];
+                for x in drawn {
+                    counts[(x + bound) as usize] += 1;
+                }
+                let last = counts.len() - 1;
+                let statistic = chi_squared(&counts, |at| {
+                    let all = if at == 0 || at == last { 0.5 } else { 1.0 };
+                    all * inner / count
+                });
+                assert!(usual(statistic, last + 1), "{bits}: {statistic}");
+            }
+        }
     }
 }
