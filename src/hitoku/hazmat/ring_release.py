@@ -18,9 +18,10 @@ __all__ = ["hiding_bits", "release"]
 def release(operand: Ciphertexts, key: PublicKey, flood_bits: int, threads: int | None = None) -> Ciphertexts:
     """The same values under fresh randomness, flooded with noise.
 
-    A fresh encryption of zero under the holder's public key hides how the parts were made, and a flood,
-    uniform in ``-2^flood_bits .. 2^flood_bits`` in every coefficient (of BGV times the plain modulus; both ends
-    half as likely, so that its mean is zero), hides the noise that the computation left. Of CKKS it is an error of the result: in every slot about
+    A fresh encryption of zero under the holder's public key hides how the parts were made, and a flood
+    hides the noise that the computation left. It is uniform in ``-2^flood_bits .. 2^flood_bits`` in every
+    coefficient (of BGV times the plain modulus), with both ends half as likely, so that its mean is zero. Of
+    CKKS it is an error of the result: in every slot about
     ``2^flood_bits * sqrt(N / 6) / scale``. See `hiding_bits` for what it buys. Drop to as few primes as the
     result needs first: what is left of the modulus above the flood is what a hostile input could make a
     result tell.
