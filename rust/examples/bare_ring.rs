@@ -87,13 +87,13 @@ fn main() {
     }
     let galois = Galois::for_step(n, 5).expect("a degree");
     let mut small = vec![0i8; n];
-    let mut wide = vec![0i64; n];
+    let mut wide = vec![0i128; n];
     let times = [
         ("permute", least(|| galois.permute(&b, black_box(&mut a)))),
         ("uniform", least(|| stream.uniform(q, black_box(&mut a)))),
         ("ternary", least(|| stream.ternary(black_box(&mut small)))),
         ("binomial", least(|| stream.binomial(black_box(&mut small)))),
-        ("wide", least(|| stream.wide(40, black_box(&mut wide)))),
+        ("flood", least(|| stream.flood(40, black_box(&mut wide)))),
         (
             "from_small",
             least(|| vector::from_small(q, &small, black_box(&mut a))),

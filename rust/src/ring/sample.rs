@@ -147,40 +147,16 @@ impl Expander {
         }
     }
 
-    /// Uniform over `-2^bits .. 2^bits`: noise that floods. Eight bytes each.
-    ///
-    /// # Panics
-    /// If `bits` is over 62.
-    pub fn wide(&mut self, bits: u32, out: &mut [i64]) {
-        assert!(bits <= 62);
-        let mut bytes = Zeroizing::new([0u8; 8 * CHUNK]);
-        for part in out.chunks_mut(CHUNK) {
-            self.fill(&mut bytes[..8 * part.len()]);
-            for (value, word) in part.iter_mut().zip(bytes.as_chunks::<8>().0) {
-                // The word's top bits + 1, as a signed number.
-                *value = i64::from_le_bytes(*word) >> (63 - bits);
-            }
-        }
-    }
-
-    /// The same for up to 126 bits. Sixteen bytes each.
+    /// Uniform over `-2^bits .. 2^bits`, for up to 126 bits. Sixteen bytes each.
     ///
     /// # Panics
     /// If `bits` is over 126.
     pub fn very_wide(&mut self, bits: u32, out: &mut [i128]) {
-        assert!(bits <= 126);
-        let mut bytes = Zeroizing::new([0u8; 16 * CHUNK]);
-        for part in out.chunks_mut(CHUNK) {
-            self.fill(&mut bytes[..16 * part.len()]);
-            for (value, word) in part.iter_mut().zip(bytes.as_chunks::<16>().0) {
-                *value = i128::from_le_bytes(*word) >> (127 - bits);
-            }
-        }
+        self.long(bits, out, |word| word >> (127 - bits));
     }
 
-    /// Noise that floods and has the mean zero: uniform over `-2^bits .. 2^bits`, and then one more or not,
-    /// as a coin falls. Both ends, which the coin brings in, are half as likely as the rest. For up to 126
-    /// bits; sixteen bytes each.
+    /// Noise that floods and has the mean zero: as `very_wide`, and then one more or not, as a coin falls. Both
+    /// ends, which the coin brings in, are half as likely as the rest.
     ///
     /// A uniform interval of whole numbers that has as many of them as a power of two has its middle at -1/2.
     /// That is little in a coefficient, but N coefficients that are all shifted one way add up in the slots whose
@@ -189,14 +165,17 @@ impl Expander {
     /// # Panics
     /// If `bits` is over 126.
     pub fn flood(&mut self, bits: u32, out: &mut [i128]) {
+        // The top bits + 1 are the number, the lowest bit is not among them: it is the coin.
+        self.long(bits, out, |word| (word >> (127 - bits)) + (word & 1));
+    }
+
+    fn long(&mut self, bits: u32, out: &mut [i128], of: impl Fn(i128) -> i128) {
         assert!(bits <= 126);
         let mut bytes = Zeroizing::new([0u8; 16 * CHUNK]);
         for part in out.chunks_mut(CHUNK) {
             self.fill(&mut bytes[..16 * part.len()]);
             for (value, word) in part.iter_mut().zip(bytes.as_chunks::<16>().0) {
-                let word = i128::from_le_bytes(*word);
-                // The top bits + 1 are the number, the lowest bit is not among them: it is the coin.
-                *value = (word >> (127 - bits)) + (word & 1);
+                *value = of(i128::from_le_bytes(*word));
             }
         }
     }
@@ -287,13 +266,17 @@ mod tests {
         stream(b"known answer", 7).binomial(&mut small);
         assert_eq!(small[..12], [5, -6, -5, -1, 0, 1, -2, 5, -3, -1, -3, 3]);
         assert_eq!(weighted(&small), -273_884);
-        let mut wide = vec![0; 3_000];
-        stream(b"known answer", 7).wide(40, &mut wide);
+        let mut wide = vec![0i128; 3_000];
+        stream(b"known answer", 7).very_wide(40, &mut wide);
         assert_eq!(
-            wide[..3],
-            [628_162_066_639, 899_663_149_312, -418_549_338_685]
+            (wide[0], weighted(&wide)),
+            (899_663_149_312, -29_691_931_079_949_311)
         );
-        assert_eq!(weighted(&wide), -50_254_705_328_886_667);
+        stream(b"known answer", 7).flood(40, &mut wide);
+        assert_eq!(
+            (wide[0], weighted(&wide)),
+            (899_663_149_313, -29_691_931_077_814_103)
+        );
     }
 
     #[test]
@@ -421,33 +404,24 @@ mod tests {
     }
 
     #[test]
-    fn flooding_noise_fills_its_range_evenly() {
-        for bits in [0, 1, 20, 40, 62] {
-            let mut values = vec![0i64; 1 << 16];
-            let mut long = vec![0i128; 1 << 16];
-            stream(b"wide", u64::from(bits)).wide(bits, &mut values);
-            stream(b"long", u64::from(bits)).very_wide(bits + 64, &mut long);
-            let cells = 2 << bits.min(5);
-            let (mut short_counts, mut long_counts) = (vec![0; cells], [0; 64]);
-            for (&value, &wide) in values.iter().zip(&long) {
-                let bound = 1i128 << bits;
-                assert!((-bound..bound).contains(&i128::from(value)));
-                short_counts
-                    [((i128::from(value) + bound) as usize >> bits.saturating_sub(5)) % cells] += 1;
-                let bound = 1i128 << (bits + 64);
-                assert!((-bound..bound).contains(&wide));
-                long_counts[((wide + bound) >> (bits + 64 - 5)) as usize] += 1;
+    fn wide_noise_fills_its_range_evenly() {
+        for bits in [5, 20, 40, 64, 126] {
+            let mut values = vec![0i128; 1 << 16];
+            stream(b"long", u64::from(bits)).very_wide(bits, &mut values);
+            let mut counts = [0; 64];
+            for value in values {
+                // Cells of 2^(bits - 5): -32 .. 32.
+                let cell = value >> (bits - 5);
+                assert!((-32..32).contains(&cell));
+                counts[(cell + 32) as usize] += 1;
             }
-            let statistic = chi_squared(&short_counts, |_| 1.0 / cells as f64);
-            assert!(usual(statistic, cells), "{bits}: {statistic}");
-            let statistic = chi_squared(&long_counts, |_| 1.0 / 64.0);
+            let statistic = chi_squared(&counts, |_| 1.0 / 64.0);
             assert!(usual(statistic, 64), "{bits}: {statistic}");
         }
         let refused = |work: fn(&mut Expander)| {
             let work = std::panic::AssertUnwindSafe(|| work(&mut stream(b"wide", 0)));
             assert!(std::panic::catch_unwind(work).is_err());
         };
-        refused(|stream| stream.wide(63, &mut [0]));
         refused(|stream| stream.very_wide(127, &mut [0]));
         refused(|stream| stream.flood(127, &mut [0]));
     }

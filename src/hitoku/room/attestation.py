@@ -14,15 +14,12 @@ import hashlib
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from hitoku import limits
+from hitoku.room.naming import AgreementPart
 
 __all__ = ["AcceptedKind", "Attestation", "Authority"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class AcceptedKind(StrEnum):
@@ -59,7 +56,7 @@ def _certificate(value: str) -> str:
     return value
 
 
-class Authority(_Part):
+class Authority(AgreementPart):
     """Whose word is taken: the root CA of TPM endorsement keys, or a developer's key of `dev` evidence.
 
     Attributes:
@@ -91,7 +88,7 @@ class Authority(_Part):
         return self
 
 
-class Attestation(_Part):
+class Attestation(AgreementPart):
     """Attestation in a room.
 
     Attributes:

@@ -11,16 +11,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from hitoku import limits
+from hitoku.room.naming import AgreementPart
 from hitoku.room.rules import ColumnName
 
 __all__ = ["Crosstab", "CrosstabTable", "Duplicates", "Merge", "Normalise", "Other", "PersonIdentifier"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Normalise(StrEnum):
@@ -42,7 +39,7 @@ class Merge(StrEnum):
     MIN = "min"
 
 
-class PersonIdentifier(_Part):
+class PersonIdentifier(AgreementPart):
     """A kind of identifier, e.g. a phone number; its name is part of what is hashed.
 
     Attributes:
@@ -58,21 +55,21 @@ class PersonIdentifier(_Part):
     )
 
 
-class Other(_Part):
+class Other(AgreementPart):
     """Values of a dimension outside its public values count as `value`, which is one of these."""
 
     column_name: ColumnName
     value: Annotated[str, Field(max_length=limits.MAX_HEADER_CHARS)]
 
 
-class Duplicates(_Part):
+class Duplicates(AgreementPart):
     """How the values of several rows of a person become one, before it is clamped."""
 
     column_name: ColumnName
     merge: Merge
 
 
-class CrosstabTable(_Part):
+class CrosstabTable(AgreementPart):
     """One table in private cross statistics.
 
     Attributes:
@@ -87,7 +84,7 @@ class CrosstabTable(_Part):
     duplicates: Annotated[tuple[Duplicates, ...], Field(max_length=limits.MAX_TABLE_COLUMNS)] = ()
 
 
-class Crosstab(_Part):
+class Crosstab(AgreementPart):
     """Private cross statistics in a room.
 
     Attributes:

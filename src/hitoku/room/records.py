@@ -45,15 +45,7 @@ def _nothing(connection: Connection) -> None:
 
 
 class Records(Heads):
-    """A member's durable record of one room.
-
-    Args:
-        store: the member's database.
-        room: the room's id.
-        member: whose record this is.
-        keys: signs the ledger's heads.
-        clock: dates what is recorded.
-    """
+    """A member's durable record of one room."""
 
     def accept(self, agreement: Agreement) -> None:
         """Record a version of the agreement that this member signed or took over; once each."""

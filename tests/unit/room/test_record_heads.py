@@ -16,12 +16,20 @@ def records(place, clock):
     made.store.close()
 
 
-def test_a_head_is_kept_only_after_the_one_it_was_proved_from(records, place, clock):
+@pytest.fixture
+def heads(place, clock):
+    """Two heads of another member's ledger, the older one first."""
     other = place.members["airport"].records(str(place.agreement.id), clock)
     other.accept(place.agreement)
     first = other.ledger.head()
     other.deleted("planes", "it left the room")
     second = other.ledger.head()
+    other.store.close()
+    return first, second
+
+
+def test_a_head_is_kept_only_after_the_one_it_was_proved_from(records, heads):
+    first, second = heads
     assert records.keep_head(first, None) is True
     assert records.keep_head(second, None) is False  # somebody else kept one meanwhile
     assert records.peer_head("airport") == first
@@ -29,16 +37,10 @@ def test_a_head_is_kept_only_after_the_one_it_was_proved_from(records, place, cl
     assert records.keep_head(first, first) is False
     assert records.keep_head(first, second) is True  # older: it changes nothing
     assert records.peer_head("airport") == second
-    other.store.close()
 
 
-def test_a_restored_head_takes_the_place_of_the_one_that_is_kept_only(records, place, clock):
-    other = place.members["airport"].records(str(place.agreement.id), clock)
-    other.accept(place.agreement)
-    first = other.ledger.head()
-    other.deleted("planes", "it left the room")
-    second = other.ledger.head()
-    other.store.close()
+def test_a_restored_head_takes_the_place_of_the_one_that_is_kept_only(records, heads):
+    first, second = heads
     with pytest.raises(RoomError, match="kept meanwhile"):
         records.accept_restored(first, second)  # none is kept
     assert records.keep_head(second, None)
